@@ -1,0 +1,1 @@
+"""GLPN monocular depth estimation: photo in, metres out."""
