@@ -72,9 +72,14 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingCamera:
-    """The camera a variant was trained with; `fx_over_width` is the focal length as a multiple of the image width."""
+    """The camera a variant was trained with.
+
+    fx_over_width  focal length as a multiple of the picture's width: the field of view
+    fx_px          focal length in pixels of what the network saw: the scale that its metres rest on
+    """
 
     fx_over_width: float
+    fx_px: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,7 +244,9 @@ def _model_spec(value: Any, where: str, path: Path) -> ModelSpec:
         status=row.take("status", _one_of(STATUS_OF_KIND.values())),
         source=source,
         working_short_side=row.take("working_short_side", _integer(32)),
-        camera=TrainingCamera(fx_over_width=camera.take("fx_over_width", _positive)),
+        camera=TrainingCamera(
+            fx_over_width=camera.take("fx_over_width", _positive), fx_px=camera.take("fx_px", _positive)
+        ),
         parameters=row.take("parameters", _integer()),
         license=row.take("license", _text()),
         license_note=row.take("license_note", _text()),
