@@ -1,0 +1,1 @@
+"""Training, distillation and evaluation of GLPN, and the synthetic scenes that the embedded model is made from."""

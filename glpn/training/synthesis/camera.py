@@ -1,0 +1,87 @@
+"""Where a photographer would stand, and whether what the camera sees is worth keeping."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .dice import Dice
+from .scene import Scene
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A camera in the world: rotation (3, 3) whose columns are its right, down and forward axes; horizontal angle."""
+
+    rotation: np.ndarray
+    position: np.ndarray
+    fov_deg: float
+
+    @classmethod
+    def towards(cls, position: np.ndarray, target: np.ndarray, fov_deg: float, *, roll: float = 0.0) -> "View":
+        """Look from `position` at `target`, the horizon tilted by `roll` (radians)."""
+        forward = (target - position) / np.linalg.norm(target - position)
+        right = np.cross(forward, [0.0, 0.0, 1.0])
+        right /= np.linalg.norm(right)
+        down = np.cross(forward, right)
+        right, down = math.cos(roll) * right + math.sin(roll) * down, math.cos(roll) * down - math.sin(roll) * right
+        return cls(np.stack([right, down, forward], 1), position, fov_deg)
+
+    def focal_px(self, width: int) -> float:
+        return 0.5 * width / math.tan(math.radians(self.fov_deg) / 2)
+
+    def directions(self, size: tuple[int, int]) -> np.ndarray:
+        """World directions (H * W, 3) float32 of the pixels' centres, scaled to a depth of 1 along the optical axis."""
+        height, width = size
+        focal = self.focal_px(width)
+        x = (np.arange(width) - (width - 1) / 2) / focal
+        y = (np.arange(height) - (height - 1) / 2) / focal
+        rays = np.stack([*np.meshgrid(x, y), np.ones(size)], -1).reshape(-1, 3)
+        return (rays @ self.rotation.T).astype(np.float32)
+
+
+def room_view(scene: Scene, dice: Dice) -> View | None:
+    """Propose a view of a room; None if the place is no place for a camera.
+
+    One in five is a close-up of a tabletop; the others stand at about eye level and look at furniture, across the
+    middle, or anywhere, a little downwards.
+    """
+    low, high = scene.bounds
+    fov_deg = float(np.clip(dice.normal(58, 5) if dice.chance(0.6) else dice.uniform(45, 75), 42, 78))
+    if scene.tabletops and dice.chance(0.2):
+        top = dice.pick(scene.tabletops)
+        x, y = 0.35 * dice.uniform(-top.width, top.width), 0.35 * dice.uniform(-top.depth, top.depth)
+        target = top.frame.point(x, y, dice.uniform(-0.1, 0.25))
+        yaw, rise = dice.uniform(0, 2 * math.pi), dice.uniform(0.1, 1.1)
+        position = target + dice.log_uniform(0.45, 1.8) * _direction(yaw, rise)
+    else:
+        position = np.append(
+            dice.rng.uniform(low[:2] + 0.1, high[:2] - 0.1), np.clip(dice.normal(1.35, 0.35), 0.4, 2.1)
+        )
+        aim = dice.pick({"focus": 0.35, "anywhere": 0.35, "middle": 0.3})
+        if aim == "focus" and len(scene.focuses):
+            target = scene.focuses[dice.integer(0, len(scene.focuses) - 1)] + 0.2 * dice.rng.standard_normal(3)
+        else:
+            inwards = math.atan2(-position[1], -position[0]) + dice.normal(0, 0.6)
+            yaw = inwards if aim == "middle" else dice.uniform(0, 2 * math.pi)
+            target = position + _direction(yaw, math.radians(dice.normal(-10, 13)))
+    inside = bool(np.all(position > low) and np.all(position < high))
+    straight_down = target[2] - position[2] < -0.97 * np.linalg.norm(target - position)
+    if not inside or straight_down:
+        return None
+    return View.towards(position, target, fov_deg, roll=math.radians(dice.normal(0, 3.5)))
+
+
+def _direction(yaw: float, rise: float) -> np.ndarray:
+    return np.array([math.cos(yaw) * math.cos(rise), math.sin(yaw) * math.cos(rise), math.sin(rise)])
+
+
+def worth_keeping(depth_m: np.ndarray, material: np.ndarray, dice: Dice) -> bool:
+    """Whether a room's view (first hits: depth (N,), 0 for none, and material (N,)) shows enough, not too close."""
+    median = np.median(depth_m)
+    if np.mean(depth_m == 0) > 0.03 or median < 0.35 or np.mean(depth_m < 0.25) > 0.08:
+        return False
+    if median < 1 and dice.chance(0.55):
+        return False
+    visible = int(np.sum(np.bincount(material) > 0.004 * len(material)))
+    return visible >= 6 or (visible >= 3 and dice.chance(0.2))

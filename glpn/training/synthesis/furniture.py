@@ -1,0 +1,481 @@
+"""What stands in rooms. Each maker builds one piece in its frame: feet at z = 0, front towards +y, sizes in metres."""
+
+import math
+
+import numpy as np
+
+from .scene import Frame
+from .shapes import SHAPES, rotation_x, rotation_y, rotation_z
+
+TURN = 2 * math.pi
+SIDES = (-1, 1)
+
+# ------------------------------------------------------------------------------------------------------ small things
+
+_SMALL = {
+    "box": 0.2,
+    "books": 0.12,
+    "bottle": 0.12,
+    "cup": 0.1,
+    "bowl": 0.07,
+    "blob": 0.07,
+    "cylinder": 0.07,
+    "paper": 0.06,
+    "ball": 0.05,
+    "can": 0.05,
+    "vase": 0.04,
+    "laptop": 0.02,
+    "lamp": 0.02,
+    "plant": 0.01,
+}
+
+
+def clutter(here: Frame, width: float, depth: float, count: int, size: float = 1.0) -> None:
+    """Strew `count` small things over a surface of `width` x `depth` at this frame's height."""
+    dice = here.dice
+    for _ in range(count):
+        spot = here.at(0.45 * dice.uniform(-width, width), 0.43 * dice.uniform(-depth, depth), 0, dice.uniform(0, TURN))
+        small_thing(spot, dice.pick(_SMALL), size)
+
+
+def small_thing(here: Frame, kind: str, size: float) -> None:
+    """Build one of the small things by name; `size` enlarges those that come in any size."""
+    dice = here.dice
+    match kind:
+        case "box":
+            height = dice.log_uniform(0.03, 0.3) * size
+            extent = (dice.log_uniform(0.05, 0.3) * size, dice.log_uniform(0.04, 0.25) * size, height)
+            here.add("box", (0, 0, height / 2), extent, here.material())
+        case "books":
+            z = 0.0
+            for _ in range(dice.integer(1, 5)):
+                thick = dice.uniform(0.01, 0.05)
+                extent = (dice.uniform(0.15, 0.25), dice.uniform(0.12, 0.3), thick)
+                cover = here.material(("plain", "text", "photo"))
+                here.add("box", (0, 0, z + thick / 2), extent, cover, rotation_z(dice.normal(0, 0.15)))
+                z += thick
+        case "bottle" | "vase":
+            height = dice.uniform(0.12, 0.35) * size
+            girth = height * dice.uniform(0.22, 0.5)
+            here.add(kind, (0, 0, height / 2), (girth, girth, height), here.material())
+        case "cup" | "can":
+            height = dice.uniform(0.07, 0.14) * size
+            girth = height * dice.uniform(0.6, 1.1)
+            shape = "cup" if kind == "cup" else "cylinder"
+            here.add(shape, (0, 0, height / 2), (girth, girth, height), here.material())
+        case "bowl":
+            girth = dice.uniform(0.1, 0.35)
+            height = girth * dice.uniform(0.25, 0.6)
+            here.add("bowl", (0, 0, height / 2), (girth, girth, height), here.material())
+        case "ball":
+            girth = dice.uniform(0.05, 0.14) * size
+            here.add("sphere", (0, 0, girth / 2), (girth, girth * dice.uniform(0.8, 1.1), girth), here.material())
+        case "cylinder":
+            girth, length = dice.uniform(0.03, 0.16), dice.uniform(0.05, 0.35)
+            if dice.chance(0.8):
+                here.add("cylinder", (0, 0, length / 2), (girth, girth, length), here.material())
+            else:
+                lying = rotation_x(math.pi / 2)
+                here.add("cylinder", (0, 0, girth / 2), (girth, girth, length), here.material(), lying)
+        case "blob":
+            blob(here, dice.log_uniform(0.06, 0.25) * size, here.material())
+        case "paper":
+            here.add("box", (0, 0, 0.003), (0.21, 0.297, 0.004), here.material(("text", "photo", "plain")))
+        case "laptop":
+            here.add("box", (0, 0, 0.01), (0.34, 0.24, 0.02), here.material("plain", tint=dice.uniform(0.2, 0.9)))
+            screen = here.material("text", emission=dice.uniform(0.3, 1.5))
+            here.add("box", (0, -0.13, 0.12), (0.34, 0.012, 0.23), screen, rotation_x(0.25))
+        case "lamp":
+            height, metal = dice.uniform(0.25, 0.5), here.material()
+            here.add("cylinder", (0, 0, 0.01), (0.15, 0.15, 0.02), metal)
+            here.add("cylinder", (0, 0, height / 2), (0.02, 0.02, height), metal)
+            shade = here.material("plain", emission=dice.uniform(0, 1.5))
+            here.add("shade", (0, 0, height), (0.25, 0.25, 0.18), shade)
+        case "plant":
+            plant(here, dice.uniform(0.15, 0.4))
+
+
+def blob(here: Frame, radius: float, material: int) -> None:
+    """A soft lump: a bag, a heap of clothes, a toy."""
+    dice, sphere = here.dice, SHAPES["sphere"]
+    direction = sphere.vertices / np.linalg.norm(sphere.vertices, axis=1, keepdims=True)
+    waves = dice.rng.normal(size=(3, 6)) * dice.uniform(1, 3)
+    swell = 1 + 0.11 * np.sin(direction @ waves + dice.rng.uniform(0, 6, 6)).sum(1)
+    vertices = sphere.vertices * swell[:, None] * radius * dice.rng.uniform(0.6, 1.3, 3)
+    vertices[:, 2] -= vertices[:, 2].min()
+    here.mesh(vertices, sphere.faces, material, smooth=True)
+
+
+def plant(here: Frame, height: float) -> None:
+    dice = here.dice
+    pot = (0.35 * height, 0.35 * height, 0.34 * height)
+    here.add(dice.pick(("cup", "vase")), (0, 0, 0.17 * height), pot, here.material("plain"))
+    leaf = here.material("cloudy", tint=np.array([0.4, 0.8, 0.3]) * dice.uniform(0.4, 1))
+    root = np.array([0, 0, 0.3 * height])
+    for _ in range(dice.integer(15, 49)):
+        yaw, rise = dice.uniform(0, TURN), dice.uniform(0.1, 1.4)
+        length = height * dice.uniform(0.3, 0.75)
+        along = length * np.array([math.cos(yaw) * math.cos(rise), math.sin(yaw) * math.cos(rise), math.sin(rise)])
+        aside = length * dice.uniform(0.08, 0.25) * np.array([-math.sin(yaw), math.cos(yaw), 0])
+        tip = root + along - np.array([0, 0, length * dice.uniform(0, 0.4)])
+        vertices = np.array([root, root + 0.55 * along + aside, tip, root + 0.55 * along - aside])
+        here.mesh(vertices, np.array([[0, 1, 2], [0, 2, 3]]), leaf)
+
+
+# --------------------------------------------------------------------------------------------------- tables and chairs
+
+
+def table(
+    here: Frame,
+    width: float | None = None,
+    depth: float | None = None,
+    height: float | None = None,
+    things: int | None = None,
+) -> tuple[float, float, float]:
+    """A table with `things` on it; returns its width, depth and height."""
+    dice = here.dice
+    width, depth = width or dice.uniform(0.6, 2), depth or dice.uniform(0.5, 1)
+    height = height or dice.uniform(0.4, 0.8)
+    top = here.material({"wood": 0.6, "plain": 0.2, "wall": 0.15, "cloudy": 0.05})
+    under = top if dice.chance(0.6) else here.material("plain")
+    thick = dice.uniform(0.02, 0.06)
+    below = height - thick
+    style = dice.pick({"legs": 0.6, "panels": 0.15, "round legs": 0.1, "column": 0.15})
+    if style in ("legs", "panels"):
+        here.box((-width / 2, width / 2), (-depth / 2, depth / 2), (below, height), top)
+    else:
+        width = depth = min(width, 1.3)
+        here.add("cylinder", (0, 0, height - thick / 2), (width, width, thick), top)
+    if style == "column":
+        here.add("cylinder", (0, 0, below / 2), (0.08, 0.08, below), under)
+        here.add("cylinder", (0, 0, 0.02), (width / 2, width / 2, 0.04), under)
+    elif style == "panels":
+        for side in SIDES:
+            x = side * (width / 2 - 0.03)
+            here.box((x - 0.02, x + 0.02), (-depth / 2 + 0.02, depth / 2 - 0.02), (0, below), under)
+    else:
+        leg = dice.uniform(0.03, 0.08)
+        inset = leg / 2 + (0.15 * width if style == "round legs" else 0)
+        shape = "box" if dice.chance(0.7) else "cylinder"
+        for x in SIDES:
+            for y in SIDES:
+                centre = (x * (width / 2 - inset), y * (depth / 2 - inset), below / 2)
+                here.add(shape, centre, (leg, leg, below), under)
+        if style == "legs" and dice.chance(0.4):
+            apron = (below - dice.uniform(0.05, 0.12), below - 0.001)
+            here.box((-width / 2 + 0.03, width / 2 - 0.03), (-depth / 2 + 0.02, depth / 2 - 0.02), apron, under)
+    here.tabletop(width, depth, height)
+    clutter(here.at(0, 0, height), width, depth, dice.integer(0, 13) if things is None else things)
+    return width, depth, height
+
+
+def chair(here: Frame) -> None:
+    dice = here.dice
+    width, height, back = dice.uniform(0.38, 0.55), dice.uniform(0.4, 0.5), dice.uniform(0.35, 0.6)
+    seat = here.material(("wood", "plain", "fabric"))
+    frame = seat if dice.chance(0.5) else here.material("plain")
+    soft = "rounded" if dice.chance(0.4) else "box"
+    here.add(soft, (0, 0, height), (width, width, dice.uniform(0.03, 0.12)), seat)
+    if dice.chance(0.65):
+        leg, shape = dice.uniform(0.02, 0.045), "cylinder" if dice.chance(0.4) else "box"
+        for x in SIDES:
+            for y in SIDES:
+                here.add(shape, (x * (width / 2 - leg), y * (width / 2 - leg), height / 2), (leg, leg, height), frame)
+    else:  # swivel chair
+        here.add("cylinder", (0, 0, height / 2), (0.06, 0.06, height), frame)
+        for foot in range(5):
+            turn = foot * TURN / 5
+            centre = (0.15 * math.cos(turn), 0.15 * math.sin(turn), 0.06)
+            here.add("box", centre, (0.3, 0.04, 0.04), frame, rotation_z(turn))
+        if dice.chance(0.6):
+            for x in SIDES:
+                here.add("box", (x * width / 2, 0, height + 0.2), (0.05, 0.25, 0.03), frame)
+                here.add("box", (x * width / 2, -0.05, height + 0.1), (0.03, 0.04, 0.2), frame)
+    rear = -width / 2 + 0.02
+    match dice.pick({"full": 0.5, "slats": 0.38, "stool": 0.12}):
+        case "full":
+            tilt = rotation_x(dice.uniform(-0.05, 0.2))
+            here.add(soft, (0, rear, height + 0.55 * back), (width, 0.05, 0.9 * back), seat, tilt)
+        case "slats":
+            for x in SIDES:
+                post = (x * (width / 2 - 0.02), rear, height + back / 2)
+                here.add("box", post, (0.04, 0.04, back), frame)
+            for slat in range(dice.integer(1, 4)):
+                z = height + back - 0.11 * slat
+                here.box((-width / 2 + 0.02, width / 2 - 0.02), (rear - 0.01, rear + 0.01), (z - 0.03, z + 0.04), seat)
+
+
+def dining_group(here: Frame) -> None:
+    """A table with chairs at its long sides."""
+    dice = here.dice
+    width, depth, _ = table(here, dice.uniform(0.7, 2), dice.uniform(0.6, 1.1), dice.uniform(0.4, 0.78))
+    for _ in range(dice.integer(1, 6)):
+        side = dice.sign()
+        x, y = dice.uniform(-width / 2, width / 2), side * (depth / 2 + dice.uniform(0, 0.35))
+        chair(here.at(x, y, 0, (math.pi if side > 0 else 0) + dice.normal(0, 0.3)))
+
+
+def desk(here: Frame) -> None:
+    """A desk with screens and keyboards."""
+    dice = here.dice
+    size = (dice.uniform(0.9, 1.8), dice.uniform(0.55, 0.8), dice.uniform(0.68, 0.78))
+    width, depth, height = table(here, *size, things=dice.integer(2, 9))
+    for _ in range(dice.integer(0, 2)):
+        place = here.at(dice.uniform(-width / 3, width / 3), -depth / 4, height, dice.normal(0, 0.25))
+        wide = dice.uniform(0.35, 0.7)
+        tall, case = 0.6 * wide, here.material("plain", tint=dice.uniform(0.03, 0.25))
+        if dice.chance(0.6):
+            kinds = ("text", "photo", "outdoors")
+            face = here.material(kinds, repeats_per_m=1 / wide, emission=dice.uniform(0.4, 2))
+        else:
+            face = here.material("plain", tint=0.05, gloss=0.5)
+        place.add("box", (0, 0, 0.12 + tall / 2), (wide, 0.04, tall), case)
+        place.add("box", (0, 0.021, 0.12 + tall / 2), (0.94 * wide, 0.004, 0.9 * tall), face)
+        place.add("cylinder", (0, 0, 0.07), (0.05, 0.05, 0.14), case)
+        place.add("box", (0, 0, 0.01), (0.25, 0.18, 0.02), case)
+        if dice.chance(0.7):
+            keys = here.material("text", repeats_per_m=8)
+            place.add("box", (0, 0.1 + depth / 4, 0.012), (0.44, 0.14, 0.024), keys)
+    if dice.chance(0.4):
+        drawers = here.material("plain", tint=0.2)
+        here.box((width / 2 - 0.25, width / 2 - 0.05), (-0.2, 0.25), (0, 0.45), drawers)
+    if dice.chance(0.7):
+        chair(here.at(0, depth / 2 + 0.3, 0, math.pi + dice.normal(0, 0.6)))
+
+
+# ------------------------------------------------------------------------------------------------- shelves and cabinets
+
+
+def shelf(here: Frame) -> None:
+    """An open shelf with books or clutter on its boards."""
+    dice = here.dice
+    width, depth, height = dice.uniform(0.5, 1.8), dice.uniform(0.22, 0.45), dice.uniform(0.8, 2.2)
+    board, thick = here.material(("wood", "wall", "plain")), dice.uniform(0.015, 0.04)
+    whole = (-depth / 2, depth / 2)
+    here.box((-width / 2, -width / 2 + thick), whole, (0, height), board)
+    here.box((width / 2 - thick, width / 2), whole, (0, height), board)
+    if dice.chance(0.7):
+        here.box((-width / 2, width / 2), (-depth / 2, -depth / 2 + 0.01), (0, height), board)
+    floors = dice.integer(2, 6)
+    room = height / floors
+    for floor in range(floors + 1):
+        z = max(thick, floor * room)
+        here.box((-width / 2, width / 2), whole, (z - thick, z), board)
+        if floor < floors:
+            if dice.chance(0.6):
+                _books_in_row(here.at(0, 0, z), width - 2 * thick, depth, room)
+            else:
+                clutter(here.at(0, 0, z), width, 0.6 * depth, dice.integer(1, 5), min(1, room / 0.35))
+    clutter(here.at(0, 0, height), width, depth, dice.integer(0, 3))
+
+
+def _books_in_row(here: Frame, width: float, depth: float, room: float) -> None:
+    dice, x = here.dice, -width / 2
+    while x < width / 2 - 0.07 and dice.chance(0.97):
+        if dice.chance(0.1):
+            x += dice.uniform(0.05, 0.3)
+            continue
+        thick, tall = dice.uniform(0.015, 0.06), room * dice.uniform(0.55, 0.9)
+        cover = here.material({"plain": 0.6, "text": 0.2, "photo": 0.1, "cloudy": 0.1})
+        here.box((x, x + thick), (-depth / 2 + 0.02, depth / 2 - dice.uniform(0.01, 0.12)), (0, tall), cover)
+        x += thick + 0.001
+
+
+def cabinet(
+    here: Frame,
+    width: float | None = None,
+    depth: float | None = None,
+    height: float | None = None,
+    things: int | None = None,
+) -> None:
+    """A chest, wardrobe or sideboard: a body with doors or drawers and their handles, `things` on top."""
+    dice = here.dice
+    width, depth = width or dice.uniform(0.4, 1.8), depth or dice.uniform(0.35, 0.65)
+    height = height or dice.uniform(0.5, 2.1)
+    kinds = {"wood": 0.5, "wall": 0.3, "plain": 0.2}
+    body = here.material(kinds)
+    door = body if dice.chance(0.5) else here.material(kinds)
+    handle = here.material("plain", gloss=0.5)
+    here.box((-width / 2, width / 2), (-depth / 2, depth / 2), (0, height), body)
+    columns, rows = max(1, int(width / dice.uniform(0.3, 0.7))), max(1, int(height / dice.uniform(0.25, 1.2)))
+    wide, tall, gap = width / columns, (height - 0.06) / rows, 0.008
+    for column in range(columns):
+        for row in range(rows):
+            left, low = -width / 2 + column * wide + gap, 0.04 + row * tall + gap
+            right, high = left + wide - 2 * gap, low + tall - 2 * gap
+            here.box((left, right), (depth / 2, depth / 2 + 0.015), (low, high), door)
+            if dice.chance(0.9):
+                drawer = high - low < 0.4
+                size = (dice.uniform(0.02, 0.15), 0.02, 0.02) if drawer else (0.02, 0.02, 0.12)
+                z = low + (high - low) * (0.5 if drawer else 0.6)
+                here.add("box", ((left + right) / 2, depth / 2 + 0.03, z), size, handle)
+    here.tabletop(width, depth, height)
+    clutter(here.at(0, 0, height), width, depth, dice.integer(0, 7) if things is None else things)
+
+
+def kitchen(here: Frame, width: float) -> None:
+    """A kitchen row along a wall: base units, worktop, wall units, sink, refrigerator."""
+    dice, depth, height = here.dice, 0.6, here.dice.uniform(0.82, 0.95)
+    cabinet(here, width, depth, height, things=0)
+    top = here.material(("cloudy", "wood", "plain", "tile"))
+    here.box((-width / 2 - 0.02, width / 2 + 0.02), (-depth / 2, depth / 2 + 0.04), (height, height + 0.04), top)
+    here.tabletop(width, depth, height + 0.04)
+    clutter(here.at(0, 0, height + 0.04), width, depth, dice.integer(4, 17))
+    if dice.chance(0.7):
+        above = here.at(0, -0.13, dice.uniform(1.35, 1.5))
+        cabinet(above, width * dice.uniform(0.5, 1), 0.34, dice.uniform(0.5, 0.9), things=0)
+    if dice.chance(0.6):
+        splash = here.material(("tile", "brick", "plain"))
+        here.box((-width / 2, width / 2), (-depth / 2, -depth / 2 + 0.012), (height, height + 0.5), splash)
+    if dice.chance(0.6):
+        sink = here.at(dice.uniform(-width / 3, width / 3), 0, height)
+        steel = here.material("plain", gloss=0.6)
+        sink.box((-0.25, 0.25), (-0.2, 0.2), (0.041, 0.046), here.material("plain", gloss=0.6, tint=0.3))
+        sink.add("cylinder", (0, -0.2, 0.18), (0.03, 0.03, 0.3), steel)
+        sink.add("box", (0, -0.1, 0.32), (0.03, 0.22, 0.03), steel)
+    if dice.chance(0.5):
+        refrigerator(here.at(width / 2 + 0.38, 0))
+
+
+def refrigerator(here: Frame) -> None:
+    dice, tall = here.dice, here.dice.uniform(1.4, 2)
+    body = here.material("plain", tint=dice.uniform(0.3, 1.2))
+    here.box((-0.33, 0.33), (-0.3, 0.36), (0, 0.62 * tall), body)
+    here.box((-0.33, 0.33), (-0.3, 0.36), (0.63 * tall, tall), body)
+    here.add("box", (-0.27, 0.39, tall / 2), (0.03, 0.03, 0.3), here.material("plain", gloss=0.5))
+    for _ in range(dice.integer(0, 5)):  # notes and magnets
+        centre = (dice.uniform(-0.25, 0.25), 0.362, dice.uniform(0.8, tall - 0.1))
+        size = (dice.uniform(0.05, 0.2), 0.005, dice.uniform(0.05, 0.2))
+        here.add("box", centre, size, here.material(("text", "photo")))
+
+
+# ------------------------------------------------------------------------------------------------------ sofas and beds
+
+
+def sofa(here: Frame) -> None:
+    dice = here.dice
+    width, depth = dice.uniform(0.8, 2.2), dice.uniform(0.75, 0.95)
+    back, arm = dice.uniform(0.65, 0.95), dice.uniform(0.12, 0.25)
+    cloth = here.material(("fabric", "plain", "cloudy", "wall"), gloss=0)
+    here.add("rounded", (0, 0, 0.22), (width, depth, 0.36), cloth)
+    here.add("rounded", (0, -depth / 2 + 0.12, back / 2), (width, 0.26, back), cloth)
+    for side in SIDES:
+        here.add("rounded", (side * (width - arm) / 2, 0.02, 0.3), (arm, depth, 0.6), cloth)
+    seats = max(1, int((width - 2 * arm) / 0.6))
+    wide = (width - 2 * arm) / seats
+    for seat in range(seats):
+        x = -width / 2 + arm + wide * (seat + 0.5)
+        here.add("rounded", (x, 0.08, 0.44), (0.98 * wide, 0.8 * depth, 0.18), cloth)
+        here.add("rounded", (x, -depth / 2 + 0.28, 0.68), (0.95 * wide, 0.2, 0.4), cloth, rotation_x(0.2))
+    for _ in range(dice.integer(0, 3)):
+        centre = (dice.uniform(-width / 2 + arm, width / 2 - arm), dice.uniform(-0.05, 0.1), 0.68)
+        turn = rotation_z(dice.normal(0, 0.4)) @ rotation_x(0.4)
+        here.add("cushion", centre, (0.42, 0.16, 0.42), here.material(("fabric", "plain", "photo")), turn)
+
+
+def bed(here: Frame) -> None:
+    """A bed with its head at the wall, bedding and whatever was left on it."""
+    dice = here.dice
+    width, height = dice.uniform(0.9, 1.9), dice.uniform(0.3, 0.55)
+    frame = here.material(("wood", "plain", "fabric"))
+    here.box((-width / 2, width / 2), (-1, 1), (0.08, height - 0.1), frame)
+    here.box((-width / 2, width / 2), (-1.05, -1), (0, height + dice.uniform(0.1, 0.7)), frame)
+    here.add("rounded", (0, 0, height), (width, 2.02, 0.28), here.material(("wall", "fabric")))
+    blanket = here.material(("fabric", "plain", "wall", "photo"))
+    here.add("rounded", (0, 0.25, height + 0.06), (1.06 * width, 1.5, 0.22), blanket)
+    for _ in range(dice.integer(1, 4)):
+        centre = (dice.uniform(-width / 3, width / 3), -0.75, height + 0.2)
+        turn = rotation_x(dice.uniform(0, 0.9))
+        here.add("cushion", centre, (0.6, 0.4, 0.18), here.material(("wall", "fabric")), turn)
+    for _ in range(dice.integer(0, 2)):
+        heap = here.at(dice.uniform(-width / 3, width / 3), dice.uniform(-0.2, 0.7), height + 0.15)
+        blob(heap, dice.uniform(0.2, 0.6), here.material("fabric"))
+
+
+# ------------------------------------------------------------------------------------------ people, lamps and the rest
+
+
+def person(here: Frame) -> None:
+    """A standing figure of simple limbs."""
+    dice, scale = here.dice, here.dice.uniform(1.5, 1.9) / 1.75
+    shirt, trousers = here.material(("plain", "fabric")), here.material(("plain", "fabric"))
+    skin = here.material("plain", tint=np.array([1, 0.75, 0.6]) * dice.uniform(0.35, 1))
+    hair = here.material("cloudy", tint=dice.uniform(0.05, 0.4))
+    for side in SIDES:
+        leg = (side * 0.1, dice.uniform(-0.1, 0.1), 0.42 * scale)
+        here.add("cylinder", leg, (0.15, 0.16, 0.84 * scale), trousers)
+        swing = rotation_x(dice.uniform(-0.2, 1)) @ rotation_y(side * dice.uniform(0, 0.3))
+        arm = (side * 0.26, dice.uniform(0, 0.15), 1.15 * scale)
+        here.add("cushion", arm, (0.1, 0.12, 0.65 * scale), shirt, swing)
+    here.add("cushion", (0, 0, 1.15 * scale), (0.42, 0.26, 0.72 * scale), shirt)
+    here.add("cylinder", (0, 0, 1.5 * scale), (0.11, 0.11, 0.15), skin)
+    here.add("sphere", (0, 0.01, 1.63 * scale), (0.17, 0.2, 0.24), skin)
+    here.add("sphere", (0, -0.02, 1.67 * scale), (0.19, 0.21, 0.22), hair)
+
+
+def floor_lamp(here: Frame) -> None:
+    dice, height, metal = here.dice, here.dice.uniform(1.2, 1.8), here.material("plain")
+    here.add("cylinder", (0, 0, 0.02), (0.3, 0.3, 0.03), metal)
+    here.add("cylinder", (0, 0, height / 2), (0.025, 0.025, height), metal)
+    wide = dice.uniform(0.25, 0.5)
+    shade = here.material("plain", emission=dice.uniform(0.2, 2))
+    here.add("shade", (0, 0, height), (wide, wide, dice.uniform(0.2, 0.4)), shade)
+
+
+def bicycle(here: Frame) -> None:
+    """Two wheels and a frame of tubes: thin things in front of what lies behind."""
+    dice, tube = here.dice, here.material("plain", gloss=0.4)
+    rubber, radius, base = here.material("plain", tint=0.15), dice.uniform(0.28, 0.36), dice.uniform(0.95, 1.1)
+    for x in (-base / 2, base / 2):
+        for part in range(16):
+            turn = part * TURN / 16
+            centre = (x + radius * math.cos(turn), 0, radius + radius * math.sin(turn))
+            here.add("box", centre, (0.04, 0.04, 0.42 * radius), rubber, rotation_y(-turn))
+    joints = {"rear": (-base / 2, radius), "front": (base / 2, radius), "pedal": (-0.05, radius * 0.9)}
+    joints |= {"saddle": (-0.2, 0.85), "head": (0.35, 0.85)}
+    for one, other in (
+        ("rear", "pedal"),
+        ("rear", "saddle"),
+        ("pedal", "saddle"),
+        ("pedal", "head"),
+        ("saddle", "head"),
+    ):
+        _tube(here, joints[one], joints[other], tube)
+    _tube(here, joints["front"], (0.32, 1.0), tube)
+    here.add("rounded", (-0.22, 0, 0.93), (0.25, 0.14, 0.06), rubber)
+    here.add("cylinder", (0.32, 0, 1.0), (0.03, 0.03, 0.55), rubber, rotation_x(math.pi / 2))
+
+
+def _tube(here: Frame, start: tuple[float, float], end: tuple[float, float], material: int) -> None:
+    """A thin tube in the frame's xz plane."""
+    dx, dz = end[0] - start[0], end[1] - start[1]
+    centre = ((start[0] + end[0]) / 2, 0, (start[1] + end[1]) / 2)
+    here.add("cylinder", centre, (0.035, 0.035, math.hypot(dx, dz)), material, rotation_y(math.atan2(dx, dz)))
+
+
+def odds_and_ends(here: Frame) -> None:
+    """Something on the floor: a heap, boxes, a bag, a plant, a stool, a ball, a bicycle."""
+    dice = here.dice
+    match dice.pick(("heap", "boxes", "bag", "plant", "stool", "ball", "bicycle")):
+        case "heap":
+            clutter(here, 0.8, 0.8, dice.integer(2, 6), dice.uniform(1, 3))
+        case "boxes":
+            z = 0.0
+            for _ in range(dice.integer(1, 3)):
+                tall = dice.uniform(0.2, 0.5)
+                size = (dice.uniform(0.25, 0.6), dice.uniform(0.25, 0.6), tall)
+                turn = rotation_z(dice.normal(0, 0.2))
+                here.add("box", (0, 0, z + tall / 2), size, here.material(("plain", "wood", "text")), turn)
+                z += tall
+        case "bag":
+            blob(here, dice.log_uniform(0.3, 1), here.material("fabric"))
+        case "plant":
+            plant(here, dice.uniform(0.5, 1.8))
+        case "stool":
+            here.add("cylinder", (0, 0, 0.25), (0.35, 0.35, 0.5), here.material())
+            clutter(here.at(0, 0, 0.5), 0.25, 0.25, 1)
+        case "ball":
+            girth = dice.log_uniform(0.1, 0.5)
+            here.add("sphere", (0, 0, girth / 2), (girth, girth, girth), here.material())
+        case "bicycle":
+            bicycle(here)

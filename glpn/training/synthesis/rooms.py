@@ -1,0 +1,313 @@
+"""A room: floor, ceiling, four walls with openings, furniture along them and in the middle, light."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import furniture
+from .dice import Dice
+from .materials import TextureBank
+from .scene import Ambient, Draft, Frame, Light, Scene
+from .shapes import rotation_x
+
+WALL_KINDS = {"wall": 0.83, "tile": 0.05, "brick": 0.03, "fabric": 0.03, "cloudy": 0.03, "wood": 0.03}
+FLOOR_KINDS = {"wood": 0.45, "tile": 0.2, "cloudy": 0.13, "fabric": 0.12, "plain": 0.1}
+Maker = Callable[[Frame], object]
+PANELS = ("wood", "wall", "plain")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Furniture for a wall: its maker, how often, and the space that it takes."""
+
+    make: Maker
+    weight: float
+    width: float
+    depth: float
+
+
+ALONG_WALLS = (
+    Piece(furniture.cabinet, 0.22, 1.0, 0.5),
+    Piece(furniture.shelf, 0.17, 1.1, 0.35),
+    Piece(furniture.desk, 0.15, 1.4, 0.7),
+    Piece(furniture.sofa, 0.12, 1.7, 0.9),
+    Piece(furniture.odds_and_ends, 0.1, 0.6, 0.6),
+    Piece(furniture.bed, 0.07, 1.5, 2.1),
+    Piece(furniture.table, 0.07, 1.2, 0.8),
+    Piece(furniture.chair, 0.06, 0.6, 0.6),
+    Piece(furniture.floor_lamp, 0.04, 0.6, 0.6),
+)
+IN_THE_MIDDLE: dict[Maker, float] = {
+    furniture.dining_group: 0.38,
+    furniture.odds_and_ends: 0.16,
+    furniture.chair: 0.14,
+    furniture.table: 0.1,
+    furniture.sofa: 0.09,
+    furniture.person: 0.08,
+    furniture.cabinet: 0.04,
+    furniture.floor_lamp: 0.03,
+}
+NEXT_DOOR: tuple[Maker, ...] = (
+    furniture.chair,
+    furniture.odds_and_ends,
+    furniture.table,
+    furniture.cabinet,
+    furniture.shelf,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Wall:
+    """One wall: its frame (origin at the foot's middle, +y into the room) and its length."""
+
+    frame: Frame
+    length: float
+
+    def somewhere(self, margin: float) -> float:
+        """An x along the wall, `margin` away from its ends if the wall is that long."""
+        room = max(self.length / 2 - margin, 0)
+        return self.frame.dice.uniform(-room, room)
+
+
+def build_room(dice: Dice, bank: TextureBank) -> Scene:
+    """Build a room of 2.4-8 by 2.6-9 by 2.25-3.3 metres."""
+    draft = Draft(dice, bank)
+    centre = Frame.world(draft)
+    width, length, height = dice.log_uniform(2.4, 8), dice.log_uniform(2.6, 9), dice.uniform(2.25, 3.3)
+    by_day, density = dice.chance(0.65), dice.uniform(0.25, 1)
+
+    floor = draft.material(FLOOR_KINDS, repeats_per_m=dice.log_uniform(0.25, 1.2))
+    ceiling = draft.material("wall" if dice.chance(0.93) else "wood", tint=1.1)
+    paint = draft.material(WALL_KINDS, gloss=0 if dice.chance(0.8) else None)
+    centre.box((-width / 2, width / 2), (-length / 2, length / 2), (-0.1, 0), floor)
+    centre.box((-width / 2, width / 2), (-length / 2, length / 2), (height, height + 0.1), ceiling)
+    walls = (
+        Wall(centre.at(0, -length / 2), width),
+        Wall(centre.at(0, length / 2, 0, math.pi), width),
+        Wall(centre.at(-width / 2, 0, 0, -math.pi / 2), length),
+        Wall(centre.at(width / 2, 0, 0, math.pi / 2), length),
+    )
+    opening = dice.integer(0, 3) if dice.chance(0.35) else None
+    for number, wall in enumerate(walls):
+        own = paint if dice.chance(0.85) else draft.material("wall")
+        if number == opening:
+            _doorway(wall, height, paint=own, floor=floor, ceiling=ceiling)
+            continue
+        _dress_wall(wall, height, own, by_day=by_day)
+        _furnish_wall(wall, density)
+    _furnish_middle(centre, width, length, density)
+    if dice.chance(0.15):  # a beam
+        x, thick = dice.uniform(-width / 2, width / 2), dice.uniform(0.1, 0.3)
+        beam = draft.material(("wood", "wall"))
+        centre.box((x, x + thick), (-length / 2, length / 2), (height - thick, height), beam)
+    _hang_lamps(centre, width, length, height, needed=not draft.lights)
+
+    ambient = Ambient(
+        colour=tuple(np.array([1, dice.uniform(0.85, 1.05), dice.uniform(0.75, 1.2)]) * dice.log_uniform(0.1, 0.8)),
+        upward=dice.uniform(-0.2, 0.8),
+        reach_m=dice.log_uniform(0.3, 2),
+    )
+    low = np.array([-width / 2 + 0.15, -length / 2 + 0.15, 0.2])
+    high = np.array([width / 2 - 0.15, length / 2 - 0.15, height - 0.1])
+    return draft.finish(ambient=ambient, bounds=(low, high))
+
+
+# -------------------------------------------------------------------------------------------------------------- walls
+
+
+def _doorway(wall: Wall, height: float, *, paint: int, floor: int, ceiling: int) -> None:
+    """Open the wall towards a second, sparser room."""
+    here, half = wall.frame, wall.length / 2
+    dice = here.dice
+    width = dice.uniform(0.8, min(2.5, 0.6 * wall.length))
+    x, top, thick = wall.somewhere(width / 2 + 0.1), dice.uniform(2, min(height - 0.05, 2.6)), 0.12
+    left, right = x - width / 2, x + width / 2
+    here.box((-half, left), (-thick, 0), (0, height), paint)
+    here.box((right, half), (-thick, 0), (0, height), paint)
+    here.box((left, right), (-thick, 0), (top, height), paint)
+    jamb = here.material("wall")
+    for edge in (left, right):
+        here.box((edge - 0.04, edge + 0.04), (-thick - 0.01, 0.02), (0, top), jamb)
+
+    far, west, east = -thick - dice.uniform(1.5, 6), x - dice.uniform(1.2, 4), x + dice.uniform(1.2, 4)
+    other, below = here.material("wall"), floor if dice.chance(0.6) else here.material("tile")
+    here.box((west - 0.1, east + 0.1), (far - 0.1, far), (0, height), other)
+    here.box((west - 0.1, west), (far, -thick), (0, height), other)
+    here.box((east, east + 0.1), (far, -thick), (0, height), other)
+    here.box((west, east), (far, -thick), (-0.1, 0), below)
+    here.box((west, east), (far, -thick), (height, height + 0.1), ceiling)
+    lamp = here.point(x, (far - thick) / 2, height - 0.3)
+    light = Light(lamp, np.full(3, dice.uniform(0.3, 3)), radius=dice.uniform(0.05, 0.3))
+    here.draft.lights.append(light)
+    for _ in range(dice.integer(0, 3)):
+        spot = here.at(dice.uniform(west + 0.4, east - 0.4), dice.uniform(far + 0.3, -thick - 0.4), 0)
+        dice.pick(NEXT_DOOR)(spot.at(0, 0, 0, dice.uniform(0, furniture.TURN)))
+
+
+def _dress_wall(wall: Wall, height: float, paint: int, *, by_day: bool) -> None:
+    """Put up the wall with skirting, panelling, windows or a door, pictures, a radiator."""
+    here, half = wall.frame, wall.length / 2
+    dice = here.dice
+    here.box((-half - 0.1, half + 0.1), (-0.1, 0), (0, height), paint)
+    if dice.chance(0.6):
+        here.box((-half, half), (0, 0.015), (0, dice.uniform(0.06, 0.15)), here.material(("wall", "wood")))
+    if dice.chance(0.06):
+        here.box((-half, half), (0, 0.02), (0, dice.uniform(0.8, 1.3)), here.material(("wood", "tile", "wall")))
+    match dice.pick({"window": 0.38, "door": 0.2, "nothing": 0.42}):
+        case "window" if wall.length > 1.5:
+            for _ in range(1 if wall.length < 3.5 else dice.integer(1, 2)):
+                width, tall = dice.uniform(0.6, min(2.4, wall.length - 0.6)), dice.uniform(0.7, 1.7)
+                z = max(min(height - tall / 2 - 0.15, dice.uniform(1.3, 1.75)), tall / 2 + 0.05)
+                _window(here.at(wall.somewhere(width / 2), 0, z), width, tall, z, by_day=by_day)
+        case "door":
+            width = dice.uniform(0.75, 1)
+            _door(here.at(wall.somewhere(width / 2), 0), width)
+    for _ in range(dice.integer(0, 4)):
+        width, tall = dice.log_uniform(0.15, 1.2), dice.log_uniform(0.15, 1)
+        _picture(here.at(wall.somewhere(width / 2), 0, dice.uniform(1.1, 1.9)), width, tall)
+    if dice.chance(0.15):
+        radiator = here.at(wall.somewhere(0.5), 0)
+        for rib in range(12):
+            radiator.box((-0.5 + 0.08 * rib, -0.45 + 0.08 * rib), (0.03, 0.12), (0.15, 0.7), paint)
+
+
+def _window(here: Frame, width: float, tall: float, height: float, *, by_day: bool) -> None:
+    """A window whose middle is at this frame's origin, `height` above the floor, with a curtain or a blind."""
+    dice = here.dice
+    glow = dice.log_uniform(1, 5) if by_day else 0.05
+    view = here.material("outdoors", repeats_per_m=1 / max(width, tall), emission=glow, gloss=0.3)
+    here.add("box", (0, 0.008, 0), (width, 0.012, tall), view)
+    rail, half = here.material(PANELS), dice.uniform(0.015, 0.05)
+    for side in furniture.SIDES:
+        x, z = side * width / 2, side * tall / 2
+        here.box((x - half, x + half), (0, 0.05), (-tall / 2 - half, tall / 2 + half), rail)
+        here.box((-width / 2, width / 2), (0, 0.05), (z - half, z + half), rail)
+    for bar in range(dice.integer(0, 2)):
+        x = -width / 2 + width * (bar + 1) / 3
+        here.box((x - half / 2, x + half / 2), (0, 0.03), (-tall / 2, tall / 2), rail)
+    if dice.chance(0.5):
+        here.box((-width / 2 - 0.1, width / 2 + 0.1), (0, 0.2), (-tall / 2 - 0.06, -tall / 2 - 0.02), rail)
+        furniture.clutter(here.at(0, 0.1, -tall / 2 - 0.02), width, 0.15, dice.integer(0, 3))
+    if dice.chance(0.4):
+        cloth = here.material(("fabric", "plain", "wall"))
+        bottom = max(-tall / 2 - dice.uniform(0, 0.8), 0.02 - height)
+        for side in furniture.SIDES:
+            _curtain(here.at(side * (width / 2 + 0.1), 0), -side * width * dice.uniform(0.15, 0.5), bottom, tall, cloth)
+    elif dice.chance(0.2):
+        slat = here.material("wall")
+        for row in range(int(tall * dice.uniform(0.4, 1) / 0.05)):
+            here.add("box", (0, 0.06, tall / 2 - 0.05 * row), (width, 0.035, 0.004), slat, rotation_x(0.5))
+    if by_day:
+        power = glow * width * tall * dice.uniform(0.6, 2)
+        right, up = here.rotation @ np.array([width / 2, 0, 0]), np.array([0, 0, tall / 2])
+        light = Light(here.point(0, 0.15, 0), np.array([1, 0.97, 0.92]) * power, right=right, up=up)
+        here.draft.lights.append(light)
+
+
+def _curtain(here: Frame, reach: float, bottom: float, tall: float, cloth: int) -> None:
+    """A pleated curtain from this frame's x = 0 to x = `reach`."""
+    count, along = 24, np.linspace(0, 1, 24)
+    x = along * reach
+    y = 0.1 + 0.035 * np.sin(x * here.dice.uniform(25, 60))
+    top, hem = np.full(count, tall / 2 + 0.15), np.full(count, bottom)
+    vertices = np.concatenate([np.stack([x, y, top], 1), np.stack([x, y, hem], 1)])
+    i = np.arange(count - 1)
+    faces = np.concatenate([np.stack([i, i + 1, i + count + 1], 1), np.stack([i, i + count + 1, i + count], 1)])
+    here.mesh(vertices, faces, cloth, smooth=True)
+
+
+def _door(here: Frame, width: float) -> None:
+    dice, leaf, jamb = here.dice, here.material(PANELS), here.material(("wall", "wood"))
+    here.box((-width / 2, width / 2), (0, 0.03), (0, 2.05), leaf)
+    for side in furniture.SIDES:
+        x = side * width / 2
+        here.box((x - 0.05, x + 0.05), (0, 0.05), (0, 2.1), jamb)
+    here.box((-width / 2, width / 2), (0, 0.05), (2.05, 2.15), jamb)
+    here.add("sphere", (0.4 * width, 0.06, 1), (0.06, 0.06, 0.06), here.material("plain", gloss=0.6))
+    if dice.chance(0.5):
+        for panel in (0.2, 1.1):
+            here.box((-width / 3, width / 3), (0.03, 0.04), (panel, panel + 0.8), leaf)
+
+
+def _picture(here: Frame, width: float, tall: float) -> None:
+    dice, rim = here.dice, here.dice.uniform(0.01, 0.05)
+    if dice.chance(0.8):
+        frame = here.material(("wood", "plain"))
+        here.add("box", (0, 0.012, 0), (width + 2 * rim, 0.025, tall + 2 * rim), frame)
+    kinds = {"photo": 0.6, "text": 0.2, "outdoors": 0.1, "cloudy": 0.1}
+    canvas = here.material(kinds, repeats_per_m=1 / max(width, tall), gloss=0.1)
+    here.add("box", (0, 0.02, 0), (width, 0.02, tall), canvas)
+
+
+# ---------------------------------------------------------------------------------------------------------- furnishing
+
+
+def _furnish_wall(wall: Wall, density: float) -> None:
+    """Line the wall with a kitchen or with pieces from left to right, gaps by `density`."""
+    here = wall.frame
+    dice = here.dice
+    if wall.length > 2.2 and dice.chance(0.16):
+        place = here.at(0, 0.31)
+        furniture.kitchen(place, min(wall.length - 0.9, dice.uniform(1.6, 4)))
+        place.focus(0.9)
+        return
+    pieces = {piece: piece.weight for piece in ALONG_WALLS}
+    x, end = -wall.length / 2 + dice.uniform(0.1, 0.6), wall.length / 2
+    while x < end - 0.5:
+        if not dice.chance(density):
+            x += dice.uniform(0.3, 1.2)
+            continue
+        piece = dice.pick(pieces)
+        if x + piece.width > end + 0.2:
+            x += 0.6
+            continue
+        askew = dice.chance(0.2)
+        y = piece.depth / 2 + 0.03 + (dice.uniform(0, 0.3) if askew else 0)
+        place = here.at(x + piece.width / 2, y, 0, dice.normal(0, 0.15) if askew else 0)
+        piece.make(place)
+        place.focus(dice.uniform(0.2, 1.2))
+        x += piece.width + dice.uniform(0.02, 0.5)
+
+
+def _furnish_middle(centre: Frame, width: float, length: float, density: float) -> None:
+    dice = centre.dice
+
+    def somewhere(margin: float) -> tuple[float, float]:
+        x, y = width / 2 - margin, length / 2 - margin
+        return dice.uniform(-x, x), dice.uniform(-y, y)
+
+    for _ in range(int(dice.rng.poisson(0.11 * width * length * density + 0.4))):
+        yaw = dice.uniform(0, furniture.TURN) if dice.chance(0.4) else dice.integer(0, 3) * math.pi / 2
+        place = centre.at(*somewhere(0.6), 0, yaw)
+        dice.pick(IN_THE_MIDDLE)(place)
+        place.focus(0.6)
+    if dice.chance(0.35):
+        rug, size = (
+            centre.material(("fabric", "photo", "cloudy")),
+            (dice.uniform(0.8, 2.5), dice.uniform(0.8, 3), 0.012),
+        )
+        centre.at(*somewhere(width / 4 + 0.2), 0, dice.uniform(0, 3)).add("box", (0, 0, 0.006), size, rug)
+    for _ in range(dice.integer(0, 7)):
+        place = centre.at(*somewhere(0.3), 0, dice.uniform(0, furniture.TURN))
+        if dice.chance(0.5):
+            furniture.odds_and_ends(place)
+        else:
+            furniture.clutter(place, 0.6, 0.6, 2, dice.uniform(1, 2.5))
+
+
+def _hang_lamps(centre: Frame, width: float, length: float, height: float, *, needed: bool) -> None:
+    dice = centre.dice
+    warm = np.array([1, dice.uniform(0.75, 1), dice.uniform(0.5, 1)])
+    cord = centre.material("plain", tint=0.5)
+    for _ in range(dice.integer(1 if needed else 0, 3)):
+        drop, girth = dice.uniform(0.1, 0.9), dice.uniform(0.05, 0.35)
+        lamp = centre.at(dice.uniform(-0.35, 0.35) * width, dice.uniform(-0.35, 0.35) * length, height - drop)
+        if dice.chance(0.6):
+            glow = lamp.material("wall", emission=dice.uniform(1, 3))
+            shape = dice.pick(("sphere", "shade", "cylinder", "cushion"))
+            lamp.add(shape, (0, 0, 0.12), (girth, girth, girth / 2), glow)
+            lamp.box((-0.01, 0.01), (-0.01, 0.01), (0.12, max(drop, 0.13)), cord)
+        light = Light(lamp.point(0, 0, -0.1), warm * dice.log_uniform(0.6, 4), radius=0.6 * girth)
+        centre.draft.lights.append(light)
