@@ -1,12 +1,10 @@
 """Files to state dict to network, and back: strictly, and without running code from a file."""
 
 import json
-import os
 import pickle
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TypeVar
 
 import torch
@@ -16,6 +14,7 @@ from torch import Tensor
 
 from .configuration import GLPNConfig
 from .errors import CheckpointError, ConfigError, UnknownModel, UnsafeCheckpoint
+from .files import write_atomically
 from .image_processing import GLPNImageProcessor
 from .modeling import GLPNForDepthEstimation, GLPNModel
 
@@ -36,7 +35,9 @@ def load_config(path: Path) -> GLPNConfig:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{path.parent} has no {path.name}. A checkpoint folder needs it beside the weights.") from None
+        raise ConfigError(
+            f"{path.parent} has no {path.name}. A checkpoint folder needs it beside the weights."
+        ) from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} can't be read as JSON ({error}). Copy or download it again.") from None
     config = GLPNConfig.from_dict(values)
@@ -66,7 +67,9 @@ def load_state(path: Path) -> dict[str, Tensor]:
         try:
             return load_file(path)
         except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path} is not a whole safetensors file ({error}). Copy or download it again.") from None
+            raise CheckpointError(
+                f"{path} is not a whole safetensors file ({error}). Copy or download it again."
+            ) from None
     return load_pickled(path)
 
 
@@ -175,21 +178,6 @@ def save_safetensors(state: Mapping[str, Tensor], path: Path) -> None:
     """Write a state dict as safetensors; the header says "pt", which transformers asks for."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     write_atomically(path, save(tensors, metadata={"format": "pt"}))
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to `path` through a temporary file beside it, so that a reader sees the old file or the new one."""
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            temporary.chmod(0o644)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
 
 
 def _some(names: list[str], most: int = 3) -> str:
