@@ -186,20 +186,25 @@ class Camera:
         return asdict(self) | {"fov_deg": round(self.fov_deg, 3)}
 
 
-def scale_correction(photo_camera: Camera, training_camera: Camera, working_size: tuple[int, int]) -> float:
+def scale_correction(camera: Camera, working_size: tuple[int, int], training_fx_px: float) -> float:
     """Return the factor that turns a network's depth into metres for a photo of another focal length.
 
-    photo_camera     of the photo, at the photo's own size
-    training_camera  of the training pictures, at the size at which the network saw them: `Camera.assumed_like(
-                     fx_over_width, training_size)`; for NYU (480, 640), hence 518.9 px
-    working_size     (height, width) to which the photo was resized for the network
+    camera          of the photo, at the photo's own size
+    working_size    (height, width) to which the photo was resized for the network
+    training_fx_px  focal length of the training pictures in pixels of the network's input: fx / width times the width
+                    at which the network saw them, such as 0.8107 · 640 = 518.9 px for NYU
 
     From an object S metres wide that covers s pixels of its input, the network infers z = f_training · S / s, because
     so it was in training; in truth z = f_input · S / s. So depth is multiplied by f_input / f_training, both in pixels
     of the network's input: a longer lens, or a larger working size, makes things look larger, hence too near, and the
     factor is above 1. It is the canonical camera of Metric3D (arXiv 2307.10984), applied after the network.
+
+    Raises CameraError if `training_fx_px` is not a number above 0.
     """
-    return photo_camera.resized(working_size).fx_px / training_camera.fx_px
+    training = _number(training_fx_px)
+    if training is None or training <= 0:
+        raise CameraError(f"The training focal length is {training_fx_px!r}. Give pixels of the network's input.")
+    return camera.resized(working_size).fx_px / training
 
 
 def _camera_from_exif(cls: type[Camera], exif: Mapping[int, Any], size: tuple[int, int]) -> tuple[Any, tuple[str, ...]]:
