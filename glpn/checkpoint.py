@@ -82,9 +82,9 @@ def load_pickled(path: Path) -> dict[str, Tensor]:
             f"{path} holds Python objects besides tensors, and opening them could run code. It was not opened. "
             "Ask its author for a safetensors file."
         ) from None
-    except (OSError, EOFError, RuntimeError, ValueError) as error:
+    except Exception as error:  # a damaged pickle can make the unpickler raise anything
         raise CheckpointError(
-            f"{path} is not a whole PyTorch file ({str(error).splitlines()[0]}). Copy or download it again."
+            f"{path} is not a whole PyTorch file ({type(error).__name__}). Copy or download it again."
         ) from None
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(f"{path} holds no state dict. Expected names and tensors.")

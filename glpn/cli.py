@@ -1,7 +1,7 @@
 """The command line: `python -m glpn COMMAND`, or `glpn COMMAND` once installed.
 
-A command's module is imported when the command is asked for, so that `zoo list` does not wait for PyTorch. Results go to
-standard output, everything else to standard error. Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 stopped.
+A command's module is imported when the command is asked for, so that `zoo list` does not wait for PyTorch. Results go
+to standard output, all else to standard error. Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 stopped.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -187,3 +188,27 @@ def _list_of(known: Sequence[str]) -> Callable[[str], list[str]]:
         return names
 
     return parse
+
+
+def _command(module: str, name: str = "") -> Callable[[argparse.ArgumentParser], Callable[[argparse.Namespace], int]]:
+    """Return what adds the arguments of a command that lives in `glpn.{module}` and gives back what runs it."""
+
+    def add(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
+        home = import_module(f".{module}", __package__)
+        getattr(home, f"add_{name}_arguments" if name else "add_arguments")(parser)
+        run: Callable[[argparse.Namespace], int] = getattr(home, f"run_{name}" if name else "run")
+        return run
+
+    return add
+
+
+COMMANDS = {
+    "estimate": ("estimate the depth of photos", add_estimate),
+    "zoo": ("list, download, verify and remove models", _command("zoo_cli")),
+    "convert": ("turn an original GLPDepth checkpoint into a folder that loads here", _command("convert")),
+    "evaluate": ("measure a model against ground truth", _command("training.cli", "evaluate")),
+    "train": ("train a model on RGB-D data", _command("training.cli", "train")),
+    "distill": ("teach a small model with a large one and photos", _command("training.cli", "distill")),
+    "synthesize": ("render RGB-D training data", _command("training.cli", "synthesize")),
+    "publish": ("write a model card and push a checkpoint to the Hub", _command("training.cli", "publish")),
+}
