@@ -190,8 +190,15 @@ class Zoo:
         for spec in self.specs:
             if spec.id == name:
                 return spec
+        raise self.unknown(name)
+
+    def unknown(self, name: str) -> UnknownModel:
+        """The error for a name that is no variant's."""
         known = ", ".join(spec.id for spec in self.specs)
-        raise UnknownModel(f"Unknown model {name!r}. Known: {known}. `python -m glpn zoo list` shows them.")
+        return UnknownModel(
+            f"Unknown model {name!r}. Known: {known}. `python -m glpn zoo list` shows them. A checkpoint of your own "
+            "is a folder that exists, or 'owner/name' on the Hub."
+        )
 
 
 def read_manifest(path: Path) -> tuple[ModelSpec, ...]:
