@@ -152,18 +152,26 @@ def cut_faces(grid: Grid, *, edge_cut: float = EDGE_CUT) -> np.ndarray:
     A triangle spans an edge if its farthest corner is more than `edge_cut` (relative) behind its nearest. Excepted are
     floors and walls seen at a low angle: where 1 / depth changes steadily, as on a plane, and no steeper than GRAZING.
     """
-    triangles, kept = _triangles(grid, edge_cut)
-    return triangles[kept]
+    if not edge_cut > 0:
+        raise ConfigError(f"The edge cut is {edge_cut!r}. Give a relative step above 0, such as {EDGE_CUT}.")
+    inverse = 1 / grid.depth_m
+    h, w = inverse.shape
+    if h < 2 or w < 2:
+        return np.empty((0, 3), np.int32)
+    smooth_x = _smooth_links(inverse, _pixels_apart(grid.cols) / grid.camera.fx_px, edge_cut)
+    smooth_y = _smooth_links(inverse.T, _pixels_apart(grid.rows) / grid.camera.fy_px, edge_cut).T
+    near_x, far_x = np.maximum(inverse[:, 1:], inverse[:, :-1]), np.minimum(inverse[:, 1:], inverse[:, :-1])
 
+    def spans_no_edge(near: np.ndarray, far: np.ndarray, smooth: np.ndarray) -> np.ndarray:
+        return (near <= (1 + edge_cut) * far) | (smooth & (far > 0))
 
-def far_side(grid: Grid, *, edge_cut: float = EDGE_CUT) -> np.ndarray:
-    """Return (h, w) bool: the samples behind a depth edge, without which a plain grid of quadrangles spans none."""
-    triangles, kept = _triangles(grid, edge_cut)
-    cut = triangles[~kept]
-    far = np.zeros(grid.depth_m.shape, bool)
-    farthest = np.nan_to_num(grid.depth_m, nan=-1).ravel()[cut].argmax(axis=1)
-    far.ravel()[cut[np.arange(len(cut)), farthest]] = True
-    return far
+    # A cell of corners a b / c d makes the triangles a c b and b c d.
+    c, b = inverse[1:, :-1], inverse[:-1, 1:]
+    upper = spans_no_edge(np.maximum(near_x[:-1], c), np.minimum(far_x[:-1], c), smooth_x[:-1] & smooth_y[:, :-1])
+    lower = spans_no_edge(np.maximum(near_x[1:], b), np.minimum(far_x[1:], b), smooth_x[1:] & smooth_y[:, 1:])
+    corner = (np.arange(h - 1, dtype=np.int32)[:, None] * w + np.arange(w - 1, dtype=np.int32))[..., None]
+    offsets = np.array([0, w, 1, 1, w, w + 1], np.int32)
+    return (corner + offsets).reshape(-1, 3)[np.stack([upper, lower], axis=-1).ravel()]
 
 
 def triangle_mesh(
@@ -237,30 +245,6 @@ def _grid_sides(height: int, width: int, samples: int) -> tuple[tuple[int, int],
 
 def _block_edges(side: int, blocks: int) -> np.ndarray:
     return np.round(np.linspace(0, side, blocks + 1)).astype(np.intp)
-
-
-def _triangles(grid: Grid, edge_cut: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return all triangles (K, 3) int32 between neighbouring samples, and (K,) bool: which of them span no edge."""
-    if not edge_cut > 0:
-        raise ConfigError(f"The edge cut is {edge_cut!r}. Give a relative step above 0, such as {EDGE_CUT}.")
-    inverse = 1 / grid.depth_m
-    h, w = inverse.shape
-    if h < 2 or w < 2:
-        return np.empty((0, 3), np.int32), np.empty(0, bool)
-    smooth_x = _smooth_links(inverse, _pixels_apart(grid.cols) / grid.camera.fx_px, edge_cut)
-    smooth_y = _smooth_links(inverse.T, _pixels_apart(grid.rows) / grid.camera.fy_px, edge_cut).T
-    near_x, far_x = np.maximum(inverse[:, 1:], inverse[:, :-1]), np.minimum(inverse[:, 1:], inverse[:, :-1])
-
-    def spans_no_edge(near: np.ndarray, far: np.ndarray, smooth: np.ndarray) -> np.ndarray:
-        return (near <= (1 + edge_cut) * far) | (smooth & (far > 0))
-
-    # A cell of corners a b / c d makes the triangles a c b and b c d.
-    c, b = inverse[1:, :-1], inverse[:-1, 1:]
-    upper = spans_no_edge(np.maximum(near_x[:-1], c), np.minimum(far_x[:-1], c), smooth_x[:-1] & smooth_y[:, :-1])
-    lower = spans_no_edge(np.maximum(near_x[1:], b), np.minimum(far_x[1:], b), smooth_x[1:] & smooth_y[:, 1:])
-    corner = (np.arange(h - 1, dtype=np.int32)[:, None] * w + np.arange(w - 1, dtype=np.int32))[..., None]
-    offsets = np.array([0, w, 1, 1, w, w + 1], np.int32)
-    return (corner + offsets).reshape(-1, 3), np.stack([upper, lower], axis=-1).ravel()
 
 
 def _pixels_apart(places: np.ndarray) -> float:

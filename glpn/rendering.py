@@ -24,7 +24,6 @@ from .geometry import (
     Grid,
     cut_faces,
     depth_range,
-    far_side,
     is_measured,
     sample_depth,
     surface_grid,
@@ -61,19 +60,19 @@ ERROR_COLORS = _color_map("rdbu_r")
 STYLES = ("surface", "mesh", "points")
 TEXTURES = ("depth", "photo")
 
-# Samples per figure. A heatmap's sample takes 5.4 bytes of JSON, a surface's 21, a point 27, a mesh's vertex 43.
+# Samples per figure. In a figure's JSON a heatmap's sample takes 5 to 7 bytes, a point 30, a vertex with faces 45.
 DETAILS: Mapping[str, Mapping[str, int]] = MappingProxyType(
     {
-        "draft": MappingProxyType({"heatmap": 40_000, "surface": 15_000, "mesh": 8_000, "points": 12_000}),
-        "standard": MappingProxyType({"heatmap": 135_000, "surface": 50_000, "mesh": 30_000, "points": 45_000}),
-        "fine": MappingProxyType({"heatmap": 600_000, "surface": 200_000, "mesh": 120_000, "points": 180_000}),
+        "draft": MappingProxyType({"heatmap": 40_000, "surface": 8_000, "mesh": 8_000, "points": 12_000}),
+        "standard": MappingProxyType({"heatmap": 135_000, "surface": 30_000, "mesh": 30_000, "points": 45_000}),
+        "fine": MappingProxyType({"heatmap": 600_000, "surface": 120_000, "mesh": 120_000, "points": 180_000}),
     }
 )
 
 _UIREVISION = "glpn"
-# plotly.js' 3D scenes have this vertical field of view, whatever the photo's.
+# plotly.js' 3D scenes have this vertical field of view, whatever the photo's; their panes are at least this wide.
 _SCENE_FOV_DEG = 45.0
-_SCENE_ASPECT = 4 / 3
+_SCENE_ASPECT = 1.25
 
 
 @dataclass(frozen=True)
@@ -229,7 +228,7 @@ def side_by_side_figure(
         name, domain = ("scene", (0.0, 0.495)) if number == 0 else ("scene2", (0.505, 1.0))
         trace.scene = name
         figure.add_trace(trace)
-        figure.layout[name] = _scene(grids, look) | {"domain": {"x": domain}}
+        figure.layout[name] = _scene(grids, look, aspect=_SCENE_ASPECT / 2) | {"domain": {"x": domain}}
         figure.add_annotation(
             text=_plain(title), x=sum(domain) / 2, y=1, xref="paper", yref="paper", yanchor="bottom", showarrow=False
         )
@@ -342,19 +341,13 @@ def _scene_trace(
 ) -> tuple[Grid, Any]:
     if texture not in TEXTURES:
         raise ConfigError(f"Unknown texture {texture!r}. Known: {', '.join(TEXTURES)}.")
-    if texture == "photo":
-        if rgb is None:
-            raise ConfigError("Texture 'photo' needs the photo. Give `rgb`, or texture='depth'.")
-        if style == "surface":
-            samples = samples * 3 // 5  # drawn as a mesh, whose vertices take more bytes
+    if texture == "photo" and rgb is None:
+        raise ConfigError("Texture 'photo' needs the photo. Give `rgb`, or texture='depth'.")
     grid = surface_grid(depth_m, camera, rgb if texture == "photo" else None, samples=samples, edge_cut=edge_cut)
     faces = cut_faces(grid, edge_cut=edge_cut)
     hover = {"hovertemplate": "%{y:.2f} m away<br>%{x:+.2f} m right, %{z:+.2f} m up<extra></extra>", "name": ""}
     if style == "points" or not len(faces):
         return grid, _points_trace(grid, hover)
-    if style == "surface" and texture == "depth":
-        x, y, z = _to_scene(np.where(far_side(grid, edge_cut=edge_cut)[..., None], np.nan, grid.points))
-        return grid, go.Surface(x=x, y=y, z=z, surfacecolor=y, coloraxis="coloraxis", **_LIT, **hover)
     return grid, _mesh_trace(grid, faces, hover, lit=style == "mesh")
 
 
@@ -373,15 +366,25 @@ def _mesh_trace(grid: Grid, faces: np.ndarray, hover: dict[str, Any], *, lit: bo
         color = {"intensity": y, "coloraxis": "coloraxis"}
     else:
         color = {"vertexcolor": _hex_colors(grid.rgb.reshape(-1, 3)[used])}
-    light = _LIT | {"flatshading": True} if lit else {"lighting": {"ambient": 1, "diffuse": 0, "specular": 0}}
-    return go.Mesh3d(x=x, y=y, z=z, i=i, j=j, k=k, **color, **light, **hover)
+    return go.Mesh3d(x=x, y=y, z=z, i=i, j=j, k=k, **color, **(_LIT if lit else _UNLIT), **hover)
 
 
-# Light comes from beside the photographer, so that it models what the camera saw.
+# In view coordinates (x right, y up, z to the viewer): a lamp over the left shoulder that follows the eye. plotly.js
+# takes triangles smaller than its epsilons for degenerate and leaves them unlit; ours are small, not degenerate.
 _LIT = {
-    "lighting": {"ambient": 0.55, "diffuse": 0.6, "specular": 0.03, "roughness": 0.9, "fresnel": 0.0},
-    "lightposition": {"x": -2e4, "y": -1e5, "z": 4e4},
+    "flatshading": True,
+    "lighting": {
+        "ambient": 0.5,
+        "diffuse": 0.6,
+        "specular": 0.03,
+        "roughness": 0.9,
+        "fresnel": 0.0,
+        "facenormalsepsilon": 0,
+        "vertexnormalsepsilon": 0,
+    },
+    "lightposition": {"x": -4e4, "y": 6e4, "z": 1e5},
 }
+_UNLIT = {"lighting": {"ambient": 1, "diffuse": 0, "specular": 0}}
 
 
 def _to_scene(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -390,18 +393,19 @@ def _to_scene(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return x, y, -z
 
 
-def _scene(grids: list[Grid], look: _Look) -> dict[str, Any]:
+def _scene(grids: list[Grid], look: _Look, *, aspect: float = _SCENE_ASPECT) -> dict[str, Any]:
     """Return a scene in which a metre is as long along x, y and z and the eye is the camera's."""
     points = np.concatenate([grid.points[~np.isnan(grid.depth_m)] for grid in grids])
     if not len(points):
         points = np.array([[0, 0, 1]], np.float32)
     xyz = np.stack(_to_scene(points), axis=-1).astype(float)
     low, high = xyz.min(axis=0), xyz.max(axis=0)
-    pad = np.maximum(0, 0.05 * high[1] - (high - low)) / 2  # a plane, a line or a point still makes a box
+    # A plane, a line or a point still makes a box, and nothing lies on its sides, where plotly.js would clip it.
+    pad = np.maximum(0.01 * (high - low), (0.05 * high[1] - (high - low)) / 2)
     low, high = low - pad, high + pad
     middle, unit = (low + high) / 2, 2 / (high - low).max()
     tan = math.tan(math.radians(_SCENE_FOV_DEG / 2))
-    behind = max(0.0, (np.maximum(np.abs(xyz[:, 2]), np.abs(xyz[:, 0]) / _SCENE_ASPECT) / tan - xyz[:, 1]).max())
+    behind = max(0.0, (np.maximum(np.abs(xyz[:, 2]), np.abs(xyz[:, 0]) / aspect) / tan - xyz[:, 1]).max())
     eye, center = (np.array([0, y, 0]) - middle for y in (-behind, float(np.median(xyz[:, 1]))))
     axes = {
         f"{name}axis": {
