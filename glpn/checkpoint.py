@@ -3,9 +3,10 @@
 import json
 import pickle
 from collections.abc import Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -13,17 +14,21 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from .configuration import GLPNConfig
-from .errors import CheckpointError, ConfigError, UnknownModel, UnsafeCheckpoint
+from .errors import CheckpointError, ConfigError, UnsafeCheckpoint
 from .files import write_atomically
 from .image_processing import GLPNImageProcessor
-from .modeling import GLPNForDepthEstimation, GLPNModel
+from .modeling import GLPNModel, PretrainedModel
+from .zoo import Zoo
+
+if TYPE_CHECKING:
+    from .hub import LocatedCheckpoint
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
 PICKLED_WEIGHTS = "pytorch_model.bin"
 
-Model = TypeVar("Model", GLPNModel, GLPNForDepthEstimation)
+Model = TypeVar("Model", bound=PretrainedModel)
 
 
 def load_config(path: Path) -> GLPNConfig:
@@ -159,13 +164,22 @@ def load_pretrained(
     """Build a network from a checkpoint folder or a Hub repository; see `GLPNForDepthEstimation.from_pretrained`."""
     folder = Path(repo_or_folder)
     if folder.is_dir():
-        config, weights = folder / CONFIG, find_weights(folder)
-    else:
-        raise UnknownModel(str(folder))
-    return build(cls, load_config(config), load_state(weights), weights)
+        weights = find_weights(folder)
+        return build(cls, load_config(folder / CONFIG), load_state(weights), weights)
+    from .hub import locate
+
+    name = f"{repo_or_folder}@{revision}" if revision else repo_or_folder
+    found = locate(name, zoo=Zoo.load(), cache_dir=cache_dir, token=token, local_files_only=local_files_only)
+    return load_located(cls, found)
 
 
-def save_pretrained(model: GLPNModel | GLPNForDepthEstimation, folder: Path) -> None:
+def load_located(cls: type[Model], found: "LocatedCheckpoint") -> Model:
+    """Build the network of files that `hub.locate` found, with the zoo's maximum depth."""
+    config = replace(load_config(found.config), max_depth=found.spec.max_depth_m)
+    return build(cls, config, load_state(found.weights), found.weights)
+
+
+def save_pretrained(model: PretrainedModel, folder: Path) -> None:
     """Write config.json, model.safetensors and preprocessor_config.json into `folder`, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     config = {"architectures": [type(model).__name__]} | model.config.to_dict()

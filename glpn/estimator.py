@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,9 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from .camera import Camera, scale_correction
-from .checkpoint import build, load_config, load_state
+from .checkpoint import load_located
 from .compute import pick_device
-from .configuration import GLPNConfig
 from .errors import ConfigError
 from .fast import make_fast
 from .image_processing import GLPNImageProcessor, native_size, resize_depth, to_pixel_values, working_size
@@ -194,7 +192,6 @@ def load_estimator(
         progress=progress,
         cancelled=cancelled,
     )
-    config: dict[str, Any] = load_config(found.config).to_dict() | {"max_depth": found.spec.max_depth_m}
-    model = build(GLPNForDepthEstimation, GLPNConfig.from_dict(config), load_state(found.weights), found.weights)
+    model = load_located(GLPNForDepthEstimation, found)
     processor = GLPNImageProcessor.from_file(found.preprocessor) if found.preprocessor else GLPNImageProcessor()
     return DepthEstimator(model, processor, spec=found.spec, device=device, notices=found.notices)

@@ -337,7 +337,7 @@ def silog_loss(depth: Tensor, labels: Tensor, lambd: float = 0.5) -> Tensor:
     return (difference.square().mean() - lambd * difference.mean().square()).sqrt()
 
 
-class _PretrainedModel(nn.Module):
+class PretrainedModel(nn.Module):
     """What both models share: initialisation, loading and saving."""
 
     def __init__(self, config: GLPNConfig) -> None:
@@ -389,7 +389,7 @@ class _PretrainedModel(nn.Module):
         save_pretrained(self, Path(folder))
 
 
-class GLPNModel(_PretrainedModel):
+class GLPNModel(PretrainedModel):
     """The encoder alone."""
 
     def __init__(self, config: GLPNConfig) -> None:
@@ -418,7 +418,7 @@ class GLPNModel(_PretrainedModel):
         return output if as_dict else output.to_tuple()
 
 
-class GLPNForDepthEstimation(_PretrainedModel):
+class GLPNForDepthEstimation(PretrainedModel):
     """Encoder, decoder and head: photo in, metres out."""
 
     def __init__(self, config: GLPNConfig) -> None:
