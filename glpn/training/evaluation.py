@@ -1,0 +1,114 @@
+"""A depth function against a data set: nine metrics per image, raw and median-scaled, averaged."""
+
+import csv
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from glpn.errors import DataError
+from glpn.metrics import METRICS, DepthMetrics, crop_mask, depth_metrics, mean_metrics
+
+from .augmentation import fit
+from .datasets import Pairs
+
+logger = logging.getLogger(__name__)
+
+Predict = Callable[[Tensor], Tensor]  # images (B, 3, H, W) float32, 0 to 1 -> depth (B, H, W) metres
+
+
+@dataclass(frozen=True)
+class ImageScore:
+    name: str
+    raw: DepthMetrics
+    scaled: DepthMetrics
+
+
+@dataclass(frozen=True)
+class Score:
+    """Means over a data set's images, raw and median-scaled; `skipped` says which pairs can't be used, and why."""
+
+    raw: DepthMetrics
+    scaled: DepthMetrics
+    images: tuple[ImageScore, ...]
+    skipped: tuple[str, ...] = ()
+
+    COLUMNS: ClassVar[tuple[str, ...]] = (*METRICS, *(f"scaled_{name}" for name in METRICS))
+
+    @classmethod
+    def of(cls, images: Sequence[ImageScore], skipped: Sequence[str] = ()) -> "Score":
+        raw, scaled = mean_metrics([i.raw for i in images]), mean_metrics([i.scaled for i in images])
+        return cls(raw, scaled, tuple(images), tuple(skipped))
+
+    def to_row(self) -> dict[str, str]:
+        return _row(self.raw, self.scaled)
+
+
+def score_image(
+    name: str, predicted_m: np.ndarray, truth_m: np.ndarray, *, max_depth_m: float, crop: str = "none"
+) -> ImageScore:
+    """Compare one prediction with the truth, both (H, W), raw and median-scaled."""
+    mask = crop_mask(crop, truth_m.shape)
+    raw, scaled = (
+        depth_metrics(predicted_m, truth_m, max_depth_m=max_depth_m, mask=mask, median_scaled=median)
+        for median in (False, True)
+    )
+    return ImageScore(name, raw, scaled)
+
+
+@torch.no_grad()
+def evaluate(
+    predict: Predict,
+    pairs: Pairs,
+    *,
+    size: tuple[int, int],
+    max_depth_m: float,
+    crop: str = "none",
+    device: torch.device | str = "cpu",
+    on_image: Callable[[int, ImageScore], None] | None = None,
+) -> Score:
+    """Score `predict`, which sees pictures resized to `size`, at each pair's own size.
+
+    Pairs that can't be used are logged and named in the result. Raises `DataError` if none can.
+    """
+    images: list[ImageScore] = []
+    skipped: list[str] = []
+    for index in range(len(pairs)):
+        try:
+            pair = pairs[index]
+            image, _ = fit(pair.rgb, pair.depth_m, size)
+            batch = torch.from_numpy(image)[None].permute(0, 3, 1, 2).to(device)
+            predicted = predict(batch)[:, None].float()
+            predicted = F.interpolate(predicted, size=pair.depth_m.shape, mode="bilinear", align_corners=False)
+            score = score_image(
+                pair.name, predicted[0, 0].cpu().numpy(), pair.depth_m, max_depth_m=max_depth_m, crop=crop
+            )
+        except DataError as error:
+            logger.warning("Skipped: %s", error)
+            skipped.append(str(error))
+            continue
+        images.append(score)
+        if on_image:
+            on_image(index, score)
+    return Score.of(images, skipped)
+
+
+def write_scores(path: Path, score: Score) -> None:
+    """Write one row per image as CSV, and the mean as the last row."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["image", *Score.COLUMNS])
+        writer.writeheader()
+        for image in score.images:
+            writer.writerow({"image": image.name} | _row(image.raw, image.scaled))
+        writer.writerow({"image": "mean"} | score.to_row())
+
+
+def _row(raw: DepthMetrics, scaled: DepthMetrics) -> dict[str, str]:
+    both = raw.to_dict() | {f"scaled_{name}": value for name, value in scaled.to_dict().items()}
+    return {name: f"{value:.5f}" for name, value in both.items()}

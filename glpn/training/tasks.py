@@ -1,0 +1,165 @@
+"""What is trained, and on what loss: a task is a module whose `forward` turns a batch into a loss."""
+
+from abc import ABC, abstractmethod
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from glpn.modeling import GLPNForDepthEstimation, upsample
+
+from .loss import gradient_matching, image_silog, log_difference, pool_depth, silog_loss
+from .teacher import ConvolutionalTeacher, start_at_typical_depth
+
+NEAR_M = 0.1  # targets nearer than this, or within 0.1 % of the maximum, are no measurement
+HALO = 2  # half-resolution pixels at a window's border that upsampling and two convolutions can't get right
+
+
+class Task(nn.Module, ABC):
+    """Everything that has parameters to train; `network` is the part that is kept."""
+
+    network: nn.Module
+    max_depth_m: float
+
+    @abstractmethod
+    def forward(self, images: Tensor, depth_m: Tensor) -> Tensor:
+        """Return the loss (scalar) of images (B, 3, H, W) and true depth (B, H, W), 0 = unknown."""
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Return depth (B, H, W) in metres."""
+        return predict_depth(self.network, images)
+
+    def known(self, depth_m: Tensor) -> Tensor:
+        return ((depth_m > NEAR_M) & (depth_m < 0.999 * self.max_depth_m)).to(torch.float32)
+
+
+def predict_depth(network: nn.Module, images: Tensor) -> Tensor:
+    """Depth (B, H, W) in metres of a GLPN or a teacher."""
+    if isinstance(network, GLPNForDepthEstimation):
+        return cast(Tensor, network(images).predicted_depth)
+    return cast(Tensor, network(images))
+
+
+class PaperTask(Task):
+    """The paper's: SILog over the batch with λ = 0.5 (section 3.5; λ and the square root as in the authors' code)."""
+
+    def __init__(self, network: GLPNForDepthEstimation, *, lambd: float = 0.5) -> None:
+        super().__init__()
+        self.network, self.max_depth_m, self.lambd = network, network.config.max_depth, lambd
+
+    def forward(self, images: Tensor, depth_m: Tensor) -> Tensor:
+        known = depth_m * self.known(depth_m)
+        return silog_loss(self.predict(images).float().clamp_min(1e-3), known, self.lambd)
+
+
+class TeacherTask(Task):
+    """Train the convolutional teacher at all its scales."""
+
+    def __init__(self, network: ConvolutionalTeacher, *, lambd: float = 0.85) -> None:
+        super().__init__()
+        self.network, self.max_depth_m, self.lambd = network, network.config.max_depth_m, lambd
+
+    def forward(self, images: Tensor, depth_m: Tensor) -> Tensor:
+        teacher = cast(ConvolutionalTeacher, self.network)
+        depths = teacher.depths(teacher.features(images))
+        return torch.stack([depth_loss(d, depth_m, self.known(depth_m), lambd=self.lambd) for d in depths]).mean()
+
+
+class DeepTask(Task):
+    """GLPN from scratch: a depth head on every decoder stage, and the real head on a window of some images.
+
+    Auxiliary heads (dropped afterwards) bring the loss to the encoder by a short way. The full-resolution head costs
+    more than everything else, and learns from little: it sees a random quarter of `head_share` of the images, exact
+    inside the window. With a `teacher`, its depth is a second target and its features one for the encoder's stages
+    (through 1 × 1 projections, on normalised channels); `teacher_weight` is its share of the depth loss, 0 to 1.
+    """
+
+    def __init__(
+        self,
+        network: GLPNForDepthEstimation,
+        *,
+        teacher: nn.Module | None = None,
+        teacher_weight: float = 0.5,
+        feature_weight: float = 0.5,
+        head_share: float = 0.5,
+        lambd: float = 0.85,
+    ) -> None:
+        super().__init__()
+        self.network, self.max_depth_m, self.lambd = network, network.config.max_depth, lambd
+        self.teacher_weight, self.feature_weight, self.head_share = teacher_weight, feature_weight, head_share
+        width = network.config.decoder_hidden_size
+        self.heads = nn.ModuleList(nn.Conv2d(width, 1, 1) for _ in network.config.hidden_sizes)
+        for head in self.heads:
+            start_at_typical_depth(cast(nn.Conv2d, head))
+        self._teacher = [teacher.eval().requires_grad_(False)] if teacher is not None else []  # not a submodule
+        if isinstance(teacher, ConvolutionalTeacher):
+            widths = teacher.config.channels[1:]
+            self.projections = nn.ModuleList(
+                nn.Conv2d(own, other, 1) for own, other in zip(network.config.hidden_sizes, widths, strict=True)
+            )
+            self.norms = nn.ModuleList(nn.BatchNorm2d(other, affine=False) for other in widths)
+
+    def forward(self, images: Tensor, depth_m: Tensor) -> Tensor:
+        network = cast(GLPNForDepthEstimation, self.network)
+        maps, _ = network.glpn.encoder(images)
+        targets = [(depth_m, self.known(depth_m), 1.0)]
+        loss = images.new_zeros(())
+        if self._teacher:
+            taught, feature_loss = self._learn_from_teacher(images, maps)
+            loss = loss + self.feature_weight * feature_loss
+            share = self.teacher_weight
+            targets = [(depth_m, self.known(depth_m), 1 - share), (taught, torch.ones_like(taught), share)]
+            targets = [target for target in targets if target[2] > 0]
+
+        x = None
+        for features, stage, head in zip(reversed(maps), network.decoder.stages, self.heads, strict=True):
+            x = stage(features, x)
+            depth = head(x).float().sigmoid()[:, 0] * self.max_depth_m
+            for target, known, weight in targets:
+                loss = loss + 0.4 * weight * depth_loss(depth, target, known, lambd=self.lambd)
+        assert x is not None
+        return loss + self._head_loss(x, targets)
+
+    def _learn_from_teacher(self, images: Tensor, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the teacher's depth (B, H, W) and the distance of its features from the projected maps."""
+        teacher, feature_loss = self._teacher[0], images.new_zeros(())
+        with torch.no_grad():
+            if not isinstance(teacher, ConvolutionalTeacher):
+                return predict_depth(teacher, images).float(), feature_loss
+            features = teacher.features(images)
+            depth = teacher.depths(features)[-1]
+            depth = F.interpolate(depth[:, None], size=images.shape[2:], mode="bilinear")[:, 0]
+        for own, project, wanted, norm in zip(maps, self.projections, features[1:], self.norms, strict=True):
+            feature_loss = feature_loss + F.mse_loss(project(own).float(), norm(wanted.float()))
+        return depth.clamp(NEAR_M, 0.998 * self.max_depth_m), feature_loss
+
+    def _head_loss(self, x: Tensor, targets: list[tuple[Tensor, Tensor, float]]) -> Tensor:
+        """The loss of the real head on a window, a quarter of the area, of the first images of the batch."""
+        network = cast(GLPNForDepthEstimation, self.network)
+        count = max(1, round(self.head_share * len(x)))
+        height, width = x.shape[2:]
+        tall, wide = height // 2 + HALO, width // 2 + HALO
+        top = torch.randint(0, height - tall + 1, ()).item()
+        left = torch.randint(0, width - wide + 1, ()).item()
+        window = x[:count, :, top : top + tall, left : left + wide]
+        depth = network.head(upsample(window.contiguous(memory_format=torch.channels_last))).float()
+        rows, columns = slice(2 * top, 2 * (top + tall)), slice(2 * left, 2 * (left + wide))
+        exact = torch.zeros_like(depth)
+        exact[
+            :,
+            2 * HALO if top > 0 else 0 : -2 * HALO if top + tall < height else None,
+            2 * HALO if left > 0 else 0 : -2 * HALO if left + wide < width else None,
+        ] = 1
+        loss = x.new_zeros(())
+        for target, known, weight in targets:
+            share = exact * known[:count, rows, columns]
+            loss = loss + weight * depth_loss(depth, target[:count, rows, columns], share, lambd=0.6 * self.lambd)
+        return loss
+
+
+def depth_loss(depth: Tensor, target: Tensor, known: Tensor, *, lambd: float) -> Tensor:
+    """Image-wise SILog plus half the gradient matching; the target is pooled if the prediction is smaller."""
+    target, known = pool_depth(target, known, target.shape[1] // depth.shape[1])
+    difference = log_difference(depth, target, known)
+    return image_silog(difference, known, lambd=lambd) + 0.5 * gradient_matching(difference, known)

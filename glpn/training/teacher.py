@@ -1,0 +1,109 @@
+"""A convolutional teacher: it learns depth from nothing several times faster than a transformer does, and passes it on.
+
+Training code, not a product. DeiT (arXiv 2012.12877) found the same for classification: a transformer learns more from
+a convolutional teacher than from the labels alone, because it inherits the teacher's locality.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from glpn.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class TeacherConfig:
+    """Channels of the five scales (1/2 to 1/32), residual blocks per scale, width of the pyramid, deepest depth."""
+
+    channels: tuple[int, ...] = (24, 48, 96, 192, 320)
+    blocks: int = 1
+    pyramid: int = 64
+    max_depth_m: float = 10.0
+
+
+def _convolution(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inside, outside, 3, stride, padding=1, bias=False), nn.BatchNorm2d(outside), nn.ReLU()
+    )
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.inner = _convolution(channels, channels)
+        self.outer = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.outer(self.inner(x)))
+
+
+class ConvolutionalTeacher(nn.Module):
+    """A residual encoder and a feature pyramid with a depth head at each scale."""
+
+    def __init__(self, config: TeacherConfig) -> None:
+        super().__init__()
+        self.config = config
+        inputs = (3, *config.channels[:-1])
+        self.scales = nn.ModuleList(
+            nn.Sequential(_convolution(i, o, stride=2), *(_Residual(o) for _ in range(config.blocks)))
+            for i, o in zip(inputs, config.channels, strict=True)
+        )
+        width = config.pyramid
+        self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in config.channels)
+        self.merge = nn.ModuleList(_convolution(width, width) for _ in config.channels)
+        self.heads = nn.ModuleList(nn.Conv2d(width, 1, 1) for _ in config.channels)
+        for head in self.heads:
+            start_at_typical_depth(head)  # type: ignore[arg-type]
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Maps at 1/2, 1/4, 1/8, 1/16 and 1/32 of (B, 3, H, W), finest first; the last four match MiT's stages."""
+        maps, x = [], images
+        for scale in self.scales:
+            x = scale(x)
+            maps.append(x)
+        return maps
+
+    def depths(self, features: list[Tensor]) -> list[Tensor]:
+        """Depth (B, h, w) in metres at each scale, coarsest first."""
+        depths, x = [], None
+        for index in reversed(range(len(features))):
+            here = self.lateral[index](features[index])
+            if x is not None:
+                here = here + F.interpolate(x, size=here.shape[2:], mode="bilinear")
+            x = self.merge[index](here)
+            depths.append(self.heads[index](x).float().sigmoid()[:, 0] * self.config.max_depth_m)
+        return depths
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Depth (B, H, W) in metres."""
+        depth = self.depths(self.features(images))[-1]
+        return F.interpolate(depth[:, None], size=images.shape[2:], mode="bilinear")[:, 0]
+
+
+def start_at_typical_depth(head: nn.Conv2d, share: float = 0.22) -> None:
+    """Let a new depth head say `share` of the maximum everywhere, as rooms do on average, instead of half of it."""
+    nn.init.normal_(head.weight, std=0.01)
+    assert head.bias is not None
+    nn.init.constant_(head.bias, math.log(share / (1 - share)))
+
+
+def save_teacher(teacher: ConvolutionalTeacher, path: Path) -> None:
+    torch.save({"config": asdict(teacher.config), "state": teacher.state_dict()}, path)
+
+
+def load_teacher(path: Path) -> ConvolutionalTeacher:
+    """Read a teacher in evaluation mode. Raises `CheckpointError` if the file is not one."""
+    try:
+        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        teacher = ConvolutionalTeacher(
+            TeacherConfig(**saved["config"] | {"channels": tuple(saved["config"]["channels"])})
+        )
+        teacher.load_state_dict(saved["state"])
+    except (OSError, KeyError, TypeError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a teacher that this project saved: {error}") from error
+    return teacher.eval()
