@@ -137,6 +137,8 @@ class GLPNImageProcessor:
         pixel_values = []
         for image in _each(images):
             pixels = channels_first_rgb(image, input_data_format)
+            if settings.do_rescale and pixels.dtype.kind == "f" and pixels.max() <= 1:
+                logger.warning("The image has values of 0 to 1 already, and is rescaled. Is do_rescale=False meant?")
             if settings.do_resize:
                 pixels = resize_to_multiple(pixels, settings.size_divisor, settings.resample)
             pixel_values.append(rescale(pixels, settings.rescale_factor) if settings.do_rescale else pixels)
@@ -147,8 +149,8 @@ class GLPNImageProcessor:
             raise PhotoError("There are no images. Give at least one.")
         if len(sizes) > 1:
             raise PhotoError(
-                f"Photos of {len(sizes)} sizes, such as {sizes[0]} and {sizes[1]}, can't be one batch. Give them one by "
-                "one, make them equal first, or ask for return_tensors=None."
+                f"Photos of {len(sizes)} sizes, such as {sizes[0]} and {sizes[1]}, can't be one batch. Give them one "
+                "by one, make them equal first, or ask for return_tensors=None."
             )
         batch = np.stack(pixel_values)
         return BatchFeature(pixel_values=torch.from_numpy(batch) if return_tensors == "pt" else batch)
@@ -307,10 +309,10 @@ def _eight_bits(image: np.ndarray) -> tuple[np.ndarray, bool]:
     """Return `image` as uint8, and whether it was in 0…1, with the rounding of transformers where that has one."""
     if image.dtype == np.uint8:
         return image, False
-    low, high = image.min(), image.max()
+    low, high = float(image.min()), float(image.max())
     if not (low >= 0 and high <= 65535):  # also if either is NaN
         raise PhotoUnreadable(
-            f"The image has values from {low} to {high}. Give integers from 0 to 255 (or 65535), or floats from 0 to 1."
+            f"The image has values from {low:g} to {high:g}. Give integers from 0 to 255 (or 65535), or floats from 0 to 1."
         )
     if high > 255:
         return np.rint(image / 257).astype(np.uint8), False
@@ -318,7 +320,6 @@ def _eight_bits(image: np.ndarray) -> tuple[np.ndarray, bool]:
         return image.astype(np.uint8), False
     if high > 1:
         return np.rint(image).astype(np.uint8), False
-    logger.warning("The image has values from 0 to 1: pass do_rescale=False, or they are divided by 255 once more.")
     return rescale(image, 255).astype(np.uint8), True
 
 

@@ -6,7 +6,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from numbers import Real
 from os import PathLike
@@ -163,7 +163,8 @@ def _from_image(image: Image.Image, name: str, max_pixels: int, stored: Size | N
         with _quiet():
             if getattr(image, "is_animated", False) and image.format != "MPO":  # an MPO's other frames are previews
                 notes += (f"{name} has several frames; the first one is used.",)
-        image.load()
+        with _quiet() if image.format == "TIFF" else nullcontext():  # which comments on its tags even then
+            image.load()
         exif, more = _read_exif(image)
         notes += more
         if image.mode == "F" or image.mode.startswith("I"):
