@@ -1,0 +1,59 @@
+"""Where the network runs: the device, and how many threads a container really grants."""
+
+import os
+from pathlib import Path
+
+import torch
+
+from .errors import ConfigError
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def pick_device(name: str = "auto") -> str:
+    """Return "cuda", "mps" or "cpu": the one that is named, or with "auto" the first of them that this machine has.
+
+    Raises `ConfigError` for an unknown name or a device that is not here.
+    """
+    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return next(device for device, present in here.items() if present)
+    if name not in DEVICES:
+        raise ConfigError(f"Unknown device {name!r}. Known: {', '.join(DEVICES)}.")
+    if not here[name]:
+        raise ConfigError(f"Device {name!r} is not available to PyTorch here. Use 'auto' or 'cpu'.")
+    return name
+
+
+def available_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Count the cores that this process may keep busy: its CPU affinity, cut by the quota of its cgroup (v1 or v2).
+
+    `os.cpu_count()` names the host's cores instead, and one thread for each of them is slower than one for each core
+    that the container was granted.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    quota = _quota(cgroup)
+    return cores if quota is None else max(1, min(cores, int(quota)))
+
+
+def _quota(cgroup: Path) -> float | None:
+    """Cores per second of time that the cgroup grants, or None if it sets no limit."""
+    try:
+        if (cgroup / "cpu.max").is_file():  # version 2: "200000 100000" or "max 100000", in microseconds
+            quota, period = (cgroup / "cpu.max").read_text().split()
+        else:
+            quota, period = ((cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return float(quota) / float(period) if quota.strip() not in ("max", "-1") else None
+    except (OSError, ValueError):
+        return None
+
+
+def use_available_cores(simultaneous_requests: int = 1) -> int:
+    """Give each of so many simultaneous requests its share of the cores, at least one thread; return that share.
+
+    PyTorch's thread count belongs to the process: call this once from an entry point, never from a library.
+    """
+    threads = max(1, available_cores() // simultaneous_requests)
+    torch.set_num_threads(threads)
+    return threads
