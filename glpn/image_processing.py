@@ -312,7 +312,8 @@ def _eight_bits(image: np.ndarray) -> tuple[np.ndarray, bool]:
     low, high = float(image.min()), float(image.max())
     if not (low >= 0 and high <= 65535):  # also if either is NaN
         raise PhotoUnreadable(
-            f"The image has values from {low:g} to {high:g}. Give integers from 0 to 255 (or 65535), or floats from 0 to 1."
+            f"The image has values from {low:g} to {high:g}. Give integers from 0 to 255 (or 65535), or floats from "
+            "0 to 1."
         )
     if high > 255:
         return np.rint(image / 257).astype(np.uint8), False

@@ -197,10 +197,10 @@ def _identify(file: BinaryIO, name: str) -> Any:
             return make(file, name)
         except Exception as error:  # decoders raise almost anything on foreign bytes
             raise PhotoUnreadable(
-                f"{name} begins like a {kind} file but can't be read ({error}). Export it again, as JPEG or 8-bit PNG."
+                f"{name} looks like {kind} but can't be read ({error}). Export it again, as JPEG or 8-bit PNG."
             ) from error
     raise PhotoUnreadable(
-        f"{name} is no photo of a known format: {', '.join(FORMATS)}. HEIC photos (iPhone) and camera raw files have "
+        f"{name} is no image of a known format: {', '.join(FORMATS)}. HEIC photos (iPhone) and camera raw files have "
         "to be exported as JPEG first."
     )
 
@@ -271,7 +271,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if "A" in image.getbands() or image.info.get("transparency") is not None:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 @contextmanager
