@@ -175,9 +175,7 @@ def write(
             write_atomically(path, data)
         except OSError as error:
             reason = error.strerror or error
-            raise ExportError(
-                f"{str(path)!r} can't be written ({reason}). Choose a folder with space to write."
-            ) from error
+            raise ExportError(f"{str(path)!r} can't be written ({reason}). Choose another folder.") from error
         paths.append(path)
     return paths
 
@@ -185,8 +183,8 @@ def write(
 def read_depth(path: str | Path, scale: float | None = None) -> np.ndarray:
     """Read a depth map (H, W) float32, metres, from a .png, .npy or .tif(f) file.
 
-    scale: steps per metre, such as 1000 for millimetres or 256 for KITTI's; None reads it from the PNG's metadata or from
-    a name that `write` gives, and takes floats for metres. In integer files 0 means "no measurement" and becomes NaN.
+    scale: steps per metre, such as 1000 for millimetres or 256 for KITTI's; None reads it from the PNG's metadata or
+    from a name that `write` gives, and takes floats for metres. In integer files 0 means "no measurement" and becomes NaN.
 
     Raises ExportError if the file can't be read, is no depth map, or does not tell its scale.
     """
@@ -224,8 +222,8 @@ def encode_depth_png(depth_m: np.ndarray, scale: int) -> bytes:
     deepest = float(depth_m.max(where=measured, initial=0))
     if deepest * scale > 65_535:
         raise ExportError(
-            f"The depth goes to {deepest:.1f} m; a 16-bit PNG of {scale} steps per metre ends at {65_535 / scale:.1f} m. "
-            "Write 'npy' or 'tiff' instead."
+            f"The depth goes to {deepest:.1f} m; a 16-bit PNG of {scale} steps per metre ends at {65_535 / scale:.1f} "
+            "m. Write 'npy' or 'tiff' instead."
         )
     steps = np.zeros(depth_m.shape, np.float32)
     np.multiply(depth_m, np.float32(scale), out=steps, where=measured)
@@ -336,8 +334,7 @@ def _json(job: _Job) -> bytes:
         "device": prediction.device,
         "flip_averaged": prediction.flip_averaged,
         "notes": list(prediction.notes),
-        "versions": {"python": platform.python_version()}
-        | {name: _version(name) for name in ("glpn", "torch", "numpy")},
+        "versions": {"python": platform.python_version()} | _versions("glpn", "torch", "numpy"),
     }
     return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
 
@@ -348,9 +345,10 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
-body {{ margin: 0 auto; max-width: 1100px; padding: 12px; font: 15px/1.5 system-ui, sans-serif; color-scheme: {scheme}; {skin} }}
+html {{ color-scheme: {scheme}; {skin} }}
+body {{ margin: 0 auto; max-width: 1100px; padding: 12px; font: 15px/1.5 system-ui, sans-serif; }}
 h1 {{ font-size: 1.2rem; margin: 0; }}
-.figure {{ height: 75vh; min-height: 320px; margin-top: 12px; }}
+.figure {{ height: min(80vh, 75vw); min-height: 320px; margin-top: 12px; }}
 </style>
 <h1>{title}</h1>
 <div>{caption}</div>
