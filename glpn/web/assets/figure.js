@@ -1,0 +1,213 @@
+// A Plotly figure inside gr.HTML. The value is the figure's JSON. What gr.Plot lacks: the viewing angle and the zoom
+// outlive a new value of the same scene, the colours follow light and dark, and plotly.js comes from the app itself.
+const box = element.querySelector(".figure");
+const plot = element.querySelector(".figure-plot");
+const tools = element.querySelector(".figure-tools");
+const empty = element.querySelector(".figure-empty");
+const config = {
+  responsive: true,
+  displaylogo: false,
+  displayModeBar: "hover",
+  showSendToCloud: false,
+  scrollZoom: false,
+  modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "resetCameraLastSave3d", "tableRotation"],
+  toImageButtonOptions: { filename: "depth", scale: 2 },
+};
+const touch = window.matchMedia("(pointer: coarse)").matches;
+let drawn = 0;
+let home = null;
+
+function loadPlotly() {
+  if (!window.glpnPlotly) {
+    window.glpnPlotly = new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      script.src = new URL(props.plotly_url, document.baseURI).href;
+      script.onload = () => resolve(window.Plotly);
+      script.onerror = () => {
+        window.glpnPlotly = null;
+        reject(new Error("plotly.js could not be loaded from this app"));
+      };
+      document.head.appendChild(script);
+    });
+  }
+  return window.glpnPlotly;
+}
+
+function colours() {
+  const style = getComputedStyle(document.body);
+  const dark = document.body.classList.contains("dark");
+  return {
+    text: style.getPropertyValue("--body-text-color").trim() || (dark ? "#f1f5f9" : "#0f172a"),
+    grid: dark ? "#475569" : "#cbd5e1",
+    font: style.getPropertyValue("--font").trim() || "sans-serif",
+    hover: dark ? "#0f172a" : "#ffffff",
+  };
+}
+
+function scenes(layout) {
+  return Object.keys(layout).filter((key) => /^scene\d*$/.test(key));
+}
+
+function themed(layout) {
+  const c = colours();
+  const axis = (old) => ({
+    ...old,
+    color: c.text,
+    gridcolor: c.grid,
+    zerolinecolor: c.grid,
+    linecolor: c.grid,
+    tickcolor: c.grid,
+    tickfont: { ...old?.tickfont, color: c.text },
+  });
+  const out = {
+    ...layout,
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { ...layout.font, color: c.text, family: c.font },
+    hoverlabel: { bgcolor: c.hover, bordercolor: c.grid, font: { color: c.text, family: c.font, size: 14 } },
+  };
+  delete out.width;
+  delete out.height;
+  delete out.template;
+  for (const key of Object.keys(layout)) {
+    if (/^[xy]axis\d*$/.test(key)) out[key] = axis(layout[key]);
+  }
+  for (const key of scenes(layout)) {
+    const scene = { ...layout[key], bgcolor: "rgba(0,0,0,0)" };
+    for (const name of ["xaxis", "yaxis", "zaxis"]) {
+      scene[name] = { ...axis(scene[name]), showbackground: false };
+    }
+    out[key] = scene;
+  }
+  return out;
+}
+
+function keepView(layout) {
+  const old = plot.layout;
+  const same = old && old.uirevision !== undefined && old.uirevision === layout.uirevision;
+  for (const key of scenes(layout)) {
+    if (same && old[key]?.camera) layout[key] = { ...layout[key], camera: old[key].camera };
+  }
+  return same;
+}
+
+function readable(figure) {
+  const c = colours();
+  for (const trace of figure.data) {
+    for (const bar of [trace.colorbar, trace.marker?.colorbar]) {
+      if (bar) {
+        bar.tickfont = { ...bar.tickfont, color: c.text };
+        bar.outlinecolor = c.grid;
+        if (bar.title && typeof bar.title === "object") bar.title.font = { ...bar.title.font, color: c.text };
+      }
+    }
+  }
+  return figure;
+}
+
+async function draw() {
+  const turn = ++drawn;
+  if (!props.value) {
+    empty.hidden = false;
+    plot.hidden = true;
+    if (tools) tools.hidden = true;
+    return;
+  }
+  try {
+    const Plotly = await loadPlotly();
+    if (turn !== drawn || !document.contains(plot)) return;
+    const figure = readable(JSON.parse(props.value));
+    const layout = themed(figure.layout);
+    const first = scenes(layout)[0];
+    if (!keepView(layout)) home = first ? structuredClone(layout[first].camera ?? null) : null;
+    if (!first && touch) layout.dragmode = false; // a finger scrolls the page; a tap reads a pixel
+    layout.autosize = true;
+    empty.hidden = true;
+    plot.hidden = false;
+    if (tools) tools.hidden = false;
+    await Plotly.react(plot, figure.data, layout, config);
+    if (plot.dataset.bound !== "yes") {
+      plot.dataset.bound = "yes";
+      plot.on("plotly_click", (event) => {
+        const { x, y } = event.points[0];
+        trigger("pick", { x, y });
+      });
+    }
+    plot.dataset.revision = String(turn);
+  } catch (error) {
+    empty.hidden = false;
+    empty.textContent = `The figure can't be drawn: ${error.message}.`;
+  }
+}
+
+// ------------------------------------------------------------------------------------------------ viewing angles
+
+function setCamera(camera) {
+  const update = {};
+  for (const key of scenes(plot.layout)) update[`${key}.camera`] = camera;
+  return window.Plotly.relayout(plot, update);
+}
+
+function spherical(camera) {
+  const { x, y, z } = camera.eye;
+  return { r: Math.hypot(x, y, z), azimuth: Math.atan2(y, x), height: Math.asin(z / Math.hypot(x, y, z)) };
+}
+
+function orbit(turn, tilt, zoom = 1) {
+  const key = scenes(plot.layout)[0];
+  const camera = structuredClone(plot.layout[key].camera);
+  const s = spherical(camera);
+  const height = Math.max(-1.55, Math.min(1.55, s.height + tilt));
+  const r = s.r * zoom;
+  camera.eye = {
+    x: r * Math.cos(height) * Math.cos(s.azimuth + turn),
+    y: r * Math.cos(height) * Math.sin(s.azimuth + turn),
+    z: r * Math.sin(height),
+  };
+  return setCamera(camera);
+}
+
+const actions = {
+  front: () => home && setCamera({ ...structuredClone(home), ...front() }),
+  top: () => setCamera({ ...structuredClone(home), ...props.cameras.top }),
+  side: () => setCamera({ ...structuredClone(home), ...props.cameras.side }),
+  reset: () => home && setCamera(structuredClone(home)),
+  full: () => (document.fullscreenElement ? document.exitFullscreen() : box.requestFullscreen?.()),
+};
+
+function front() {
+  return props.cameras.front;
+}
+
+element.addEventListener("click", (event) => {
+  const name = event.target.closest("[data-act]")?.dataset.act;
+  if (name) actions[name]();
+});
+
+plot.addEventListener("keydown", (event) => {
+  if (!plot.layout || !scenes(plot.layout).length) return;
+  const step = Math.PI / 24;
+  const keys = {
+    ArrowLeft: [-step, 0],
+    ArrowRight: [step, 0],
+    ArrowUp: [0, step],
+    ArrowDown: [0, -step],
+    "+": [0, 0, 0.9],
+    "-": [0, 0, 1 / 0.9],
+  };
+  if (keys[event.key]) {
+    event.preventDefault();
+    orbit(...keys[event.key]);
+  }
+});
+
+// --------------------------------------------------------------------------------------------- size, theme, value
+
+new ResizeObserver(() => {
+  if (plot.layout && plot.offsetWidth > 0 && window.Plotly) window.Plotly.Plots.resize(plot);
+}).observe(plot);
+
+new MutationObserver(() => draw()).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+
+watch("value", draw);
+draw();

@@ -1,0 +1,120 @@
+"""The page's own components: gr.HTML with scripts from assets/, because Gradio's plot forgets the viewing angle.
+
+They are functions, not subclasses: Gradio writes a stub file beside the source of each subclass of a component.
+"""
+
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+
+import gradio as gr
+
+from .samples import Sample
+
+ASSETS = Path(__file__).parent / "assets"
+ASSETS_URL = "glpn-assets"  # where the app serves its own files, relative to the page
+PLOTLY_URL = f"{ASSETS_URL}/plotly/plotly.min.js"
+
+# Angles of the 3D view in Plotly's scene, where x is right, y is away from the camera and z is up.
+_CENTRE = {"x": 0, "y": 0, "z": 0}
+CAMERAS = {
+    "front": {"eye": {"x": 0, "y": -1.9, "z": 0}, "up": {"x": 0, "y": 0, "z": 1}, "center": _CENTRE},
+    "top": {"eye": {"x": 0, "y": -0.01, "z": 2.2}, "up": {"x": 0, "y": 1, "z": 0}, "center": _CENTRE},
+    "side": {"eye": {"x": 1.9, "y": 0, "z": 0}, "up": {"x": 0, "y": 0, "z": 1}, "center": _CENTRE},
+}
+VIEW_BUTTONS = (
+    ("front", "Front", "Look along the camera's axis"),
+    ("top", "Top", "Look from above"),
+    ("side", "Side", "Look from the right"),
+    ("reset", "Reset", "Back to the camera's own viewpoint"),
+)
+FULL_SCREEN = ("full", "Full screen", "Fill the screen; Esc leaves")
+
+
+def figure(label: str, *, empty: str, elem_id: str, views: bool = False) -> gr.HTML:
+    """A Plotly figure; the value is a figure's JSON or None. Event "pick" carries x and y of a clicked point.
+
+    `views` adds the buttons for front, top, side and reset; arrow keys turn the scene, + and - come closer and leave.
+    """
+    buttons = "".join(
+        f'<button type="button" class="figure-button" data-act="{act}" title="{escape(title)}">{text}</button>'
+        for act, text, title in ((*VIEW_BUTTONS, FULL_SCREEN) if views else (FULL_SCREEN,))
+    )
+    hint = "Arrow keys turn, plus and minus zoom." if views else "Hover or tap to read a value."
+    return _scripted(
+        f"""
+<div class="figure{" figure-3d" if views else ""}">
+  <div class="figure-tools" hidden role="group" aria-label="View of: {escape(label)}">{buttons}</div>
+  <div class="figure-plot" tabindex="0" role="img" aria-label="{escape(label)}. {hint}" hidden></div>
+  <p class="figure-empty">{escape(empty)}</p>
+</div>""",
+        script=_asset("figure.js"),
+        elem_id=elem_id,
+        plotly_url=PLOTLY_URL,
+        cameras=CAMERAS,
+    )
+
+
+def measure_photo(*, elem_id: str) -> gr.HTML:
+    """The photo with pairs of points on it. The value is {"src", "width", "height", "points": [[x, y], …], "lines"}.
+
+    Event "pick" carries x and y, in pixels of the photo, of a click or of the keyboard's cross.
+    """
+    return _scripted(
+        """
+<div class="measure">
+  <div class="measure-stage" tabindex="0" role="application"
+       aria-label="Photo. Click two points, or move the cross with the arrow keys and press Enter." hidden>
+    <img class="measure-photo" alt="The photo, on which distances are measured">
+    <svg class="measure-lines" aria-hidden="true"></svg>
+  </div>
+  <p class="figure-empty">Estimate a photo first; then click two points on it.</p>
+</div>""",
+        script=_asset("measure.js"),
+        elem_id=elem_id,
+    )
+
+
+def sample_picker(samples: Iterable[Sample], *, elem_id: str) -> gr.HTML:
+    """A row of sample photos as buttons. Event "pick" carries the sample's id."""
+    buttons = "".join(
+        f"""<button type="button" class="sample" data-sample="{escape(sample.id)}" title="{escape(sample.credit)}">
+  <img src="{ASSETS_URL}/samples/{escape(sample.photo.name)}" alt="" loading="lazy" width="96" height="72">
+  <span>{escape(sample.title)}</span></button>"""
+        for sample in samples
+    )
+    return _scripted(
+        f'<div class="samples" role="group" aria-label="Sample photos">{buttons}</div>',
+        script="""
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-sample]");
+  if (button) trigger("pick", { sample: button.dataset.sample });
+});""",
+        elem_id=elem_id,
+    )
+
+
+def photo_input(*, elem_id: str) -> gr.Image:
+    """The photo as the visitor gave it: the handler gets the path of the untouched file, with its EXIF data."""
+    photo = gr.Image(
+        label="Photo",
+        type="filepath",
+        image_mode=None,
+        sources=["upload", "webcam", "clipboard"],
+        height=260,
+        buttons=["fullscreen"],
+        elem_id=elem_id,
+        alt_text="The photo whose depth is estimated",
+    )
+    # Gradio would open the file to see its format, and answer a broken one with a bare "Error".
+    photo.preprocess = lambda payload: payload.path if payload else None
+    return photo
+
+
+def _scripted(template: str, *, script: str, elem_id: str, **props: object) -> gr.HTML:
+    """gr.HTML with fixed markup, whose value is data that only the script reads."""
+    return gr.HTML(html_template=template, js_on_load=script, apply_default_css=False, elem_id=elem_id, **props)
+
+
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")

@@ -1,0 +1,60 @@
+"""Long work in a thread of its own, so that the page can show its progress and let go of it within a moment."""
+
+import threading
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from glpn.errors import Cancelled
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A sentence with its unit, such as "Downloading 12 of 245 MB", and the share done, 0 to 1 or None."""
+
+    sentence: str
+    share: float | None = None
+
+
+Report = Callable[[Progress], None]
+Stopped = Callable[[], bool]
+
+
+def follow(
+    work: Callable[[Report, Stopped], T], stop: threading.Event, *, every_s: float = 0.15
+) -> Generator[Progress, None, T]:
+    """Run `work(report, stopped)` in a thread; yield what it reports, return what it returns, raise what it raises.
+
+    When `stop` is set, or the generator is closed, `work` hears of it through `stopped()` and is no longer waited for.
+    Raises `Cancelled` then.
+    """
+    reports: list[Progress] = []
+    results: list[T] = []
+    errors: list[BaseException] = []
+    abandoned = threading.Event()
+
+    def run() -> None:
+        try:
+            results.append(work(reports.append, lambda: stop.is_set() or abandoned.is_set()))
+        except BaseException as error:  # handed to the caller below
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="glpn-job", daemon=True)
+    thread.start()
+    shown = None
+    try:
+        while thread.is_alive():
+            thread.join(every_s)
+            if stop.is_set():
+                raise Cancelled("Stopped.")
+            if reports and reports[-1] is not shown:
+                shown = reports[-1]
+                del reports[:-1]
+                yield shown
+    finally:
+        abandoned.set()
+    if errors:
+        raise errors[0]
+    return results[0]

@@ -1,0 +1,61 @@
+"""A zoo's store without a network, for tests of the page in which the model doesn't matter."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from glpn.camera import Camera
+from glpn.errors import Cancelled
+from glpn.photo import Photo
+from glpn.prediction import DepthPrediction
+from glpn.zoo import ModelSpec, Zoo
+
+
+class FakeEstimator:
+    """Says that every photo shows a floor under a sky: near at the bottom, far at the top."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+
+    def __call__(self, photo: Photo, *, camera: Camera | None = None, **settings: Any) -> DepthPrediction:
+        height, width = photo.size
+        rows = np.linspace(0.8, 0.1, height, dtype=np.float32)[:, None] * self.spec.max_depth_m
+        known, notes = Camera.from_exif(photo.exif, photo.size)
+        return DepthPrediction(
+            depth_m=np.repeat(rows, width, axis=1),
+            variant=self.spec.id,
+            max_depth_m=self.spec.max_depth_m,
+            working_size=(96, 128),
+            seconds=0.25,
+            camera=camera or known or Camera.assumed_like(self.spec.camera.fx_over_width, photo.size),
+            flip_averaged=settings.get("flip_average", False),
+            notes=notes,
+        )
+
+
+class FakeStore:
+    """Gives a `FakeEstimator` for every variant; a published one "downloads" `steps` pieces of 10 MB first."""
+
+    def __init__(self, zoo: Zoo, *, steps: int = 0) -> None:
+        self.zoo = zoo
+        self.steps = steps
+        self.asked: list[str] = []
+
+    def get(
+        self,
+        name: str,
+        *,
+        progress: Callable[[int, int | None, float], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> FakeEstimator:
+        self.asked.append(name)
+        spec = self.zoo[name]
+        for step in range(self.steps if spec.status == "published" else 0):
+            if cancelled and cancelled():
+                raise Cancelled("Stopped. Nothing half-written was kept.")
+            if progress:
+                progress(step * 10_000_000, self.steps * 10_000_000, 2.5e6)
+            time.sleep(0.1)
+        return FakeEstimator(spec)
