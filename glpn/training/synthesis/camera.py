@@ -43,33 +43,46 @@ class View:
 def room_view(scene: Scene, dice: Dice) -> View | None:
     """Propose a view of a room; None if the place is no place for a camera.
 
-    One in five is a close-up of a tabletop; the others stand at about eye level and look at furniture, across the
-    middle, or anywhere, a little downwards.
+    Most stand at about eye level and look at furniture, across the middle, or anywhere, a little downwards; the others
+    are close-ups of a tabletop, of a piece of furniture or a thing on the floor, or of a face.
     """
     low, high = scene.bounds
-    fov_deg = float(np.clip(dice.normal(58, 5) if dice.chance(0.6) else dice.uniform(45, 75), 42, 78))
-    if scene.tabletops and dice.chance(0.2):
+    fov_deg = float(np.clip(dice.normal(60, 6) if dice.chance(0.6) else dice.uniform(45, 80), 42, 84))
+    kind = dice.pick({"focus": 0.22, "anywhere": 0.22, "middle": 0.22, "tabletop": 0.16, "thing": 0.12, "face": 0.06})
+    if kind == "tabletop" and scene.tabletops:
         top = dice.pick(scene.tabletops)
         x, y = 0.35 * dice.uniform(-top.width, top.width), 0.35 * dice.uniform(-top.depth, top.depth)
         target = top.frame.point(x, y, dice.uniform(-0.1, 0.25))
-        yaw, rise = dice.uniform(0, 2 * math.pi), dice.uniform(0.1, 1.1)
-        position = target + dice.log_uniform(0.45, 1.8) * _direction(yaw, rise)
+        position = _around(target, dice, distance=dice.log_uniform(0.45, 1.8), rise=dice.uniform(0.1, 1.1))
+    elif kind == "thing" and len(scene.focuses):
+        target = scene.focuses[dice.integer(0, len(scene.focuses) - 1)] + 0.2 * dice.rng.standard_normal(3)
+        target[2] = max(target[2], 0.1)
+        position = _around(target, dice, distance=dice.log_uniform(0.8, 2.2), rise=dice.uniform(0, 0.9))
+    elif kind == "face" and scene.faces:
+        face, facing = dice.pick(scene.faces)
+        target = face + np.array([0, 0, dice.uniform(-0.4, 0.05)])
+        yaw = math.atan2(facing[1], facing[0]) + dice.normal(0, 0.4)
+        position = face + dice.log_uniform(0.5, 1.6) * _direction(yaw, dice.normal(0, 0.2))
     else:
         position = np.append(
             dice.rng.uniform(low[:2] + 0.1, high[:2] - 0.1), np.clip(dice.normal(1.35, 0.35), 0.4, 2.1)
         )
-        aim = dice.pick({"focus": 0.35, "anywhere": 0.35, "middle": 0.3})
-        if aim == "focus" and len(scene.focuses):
+        if kind == "focus" and len(scene.focuses):
             target = scene.focuses[dice.integer(0, len(scene.focuses) - 1)] + 0.2 * dice.rng.standard_normal(3)
         else:
             inwards = math.atan2(-position[1], -position[0]) + dice.normal(0, 0.6)
-            yaw = inwards if aim == "middle" else dice.uniform(0, 2 * math.pi)
+            yaw = inwards if kind == "middle" else dice.uniform(0, 2 * math.pi)
             target = position + _direction(yaw, math.radians(dice.normal(-10, 13)))
     inside = bool(np.all(position > low) and np.all(position < high))
     straight_down = target[2] - position[2] < -0.97 * np.linalg.norm(target - position)
     if not inside or straight_down:
         return None
     return View.towards(position, target, fov_deg, roll=math.radians(dice.normal(0, 3.5)))
+
+
+def _around(target: np.ndarray, dice: Dice, *, distance: float, rise: float) -> np.ndarray:
+    """A point at `distance` from the target, seen from any side, `rise` (radians) above the horizontal."""
+    return target + distance * _direction(dice.uniform(0, 2 * math.pi), rise)
 
 
 def _direction(yaw: float, rise: float) -> np.ndarray:
@@ -81,7 +94,7 @@ def worth_keeping(depth_m: np.ndarray, material: np.ndarray, dice: Dice) -> bool
     median = np.median(depth_m)
     if np.mean(depth_m == 0) > 0.03 or median < 0.35 or np.mean(depth_m < 0.25) > 0.08:
         return False
-    if median < 1 and dice.chance(0.55):
+    if median < 0.9 and dice.chance(0.35):
         return False
     visible = int(np.sum(np.bincount(material) > 0.004 * len(material)))
     return visible >= 6 or (visible >= 3 and dice.chance(0.2))

@@ -1,12 +1,14 @@
 """What stands in rooms. Each maker builds one piece in its frame: feet at z = 0, front towards +y, sizes in metres."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from .scene import Frame
-from .shapes import SHAPES, rotation_x, rotation_y, rotation_z
+from .shapes import SHAPES, rotation_to, rotation_x, rotation_y, rotation_z
 
+Point = Sequence[float] | np.ndarray
 TURN = 2 * math.pi
 SIDES = (-1, 1)
 
@@ -396,21 +398,118 @@ def bed(here: Frame) -> None:
 
 
 def person(here: Frame) -> None:
-    """A standing figure of simple limbs."""
+    """A figure that stands or sits, its arms anywhere; the face looks along +y."""
     dice, scale = here.dice, here.dice.uniform(1.5, 1.9) / 1.75
-    shirt, trousers = here.material(("plain", "fabric")), here.material(("plain", "fabric"))
-    skin = here.material("plain", tint=np.array([1, 0.75, 0.6]) * dice.uniform(0.35, 1))
-    hair = here.material("cloudy", tint=dice.uniform(0.05, 0.4))
+    shirt, trousers = here.material(("plain", "fabric", "wall")), here.material(("plain", "fabric"))
+    skin = here.material("plain", tint=np.array([1, 0.75, 0.6]) * dice.uniform(0.4, 1.2))
+    sleeve = shirt if dice.chance(0.6) else skin
+    sitting = dice.chance(0.4)
+    hip = dice.uniform(0.42, 0.55) if sitting else 0.9 * scale
+    neck = hip + 0.56 * scale
     for side in SIDES:
-        leg = (side * 0.1, dice.uniform(-0.1, 0.1), 0.42 * scale)
-        here.add("cylinder", leg, (0.15, 0.16, 0.84 * scale), trousers)
-        swing = rotation_x(dice.uniform(-0.2, 1)) @ rotation_y(side * dice.uniform(0, 0.3))
-        arm = (side * 0.26, dice.uniform(0, 0.15), 1.15 * scale)
-        here.add("cushion", arm, (0.1, 0.12, 0.65 * scale), shirt, swing)
-    here.add("cushion", (0, 0, 1.15 * scale), (0.42, 0.26, 0.72 * scale), shirt)
-    here.add("cylinder", (0, 0, 1.5 * scale), (0.11, 0.11, 0.15), skin)
-    here.add("sphere", (0, 0.01, 1.63 * scale), (0.17, 0.2, 0.24), skin)
-    here.add("sphere", (0, -0.02, 1.67 * scale), (0.19, 0.21, 0.22), hair)
+        x = 0.1 * side
+        knee = (1.4 * x, 0.42, hip) if sitting else (1.2 * x, dice.uniform(0, 0.15), hip / 2)
+        foot = (1.4 * x, 0.4 + dice.uniform(-0.2, 0.2), 0.05) if sitting else (1.2 * x, dice.uniform(-0.1, 0.1), 0.05)
+        limb(here, (x, 0, hip), knee, 0.17, trousers)
+        limb(here, knee, foot, 0.13, trousers)
+        here.add("rounded", (foot[0], foot[1] + 0.07, 0.05), (0.1, 0.27, 0.1), trousers)
+        shoulder = np.array([0.2 * side, 0, neck - 0.06])
+        elbow = shoulder + 0.29 * _arm_direction(here, side, (-1.2, 0.3))
+        hand = elbow + 0.27 * _arm_direction(here, side, (-1, 1.2))
+        limb(here, shoulder, elbow, 0.11, shirt)
+        limb(here, elbow, hand, 0.08, sleeve)
+        here.add("cushion", tuple(hand), (0.09, 0.06, 0.16), skin, rotation_to(hand - elbow))
+    here.add("cushion", (0, 0, (hip + neck) / 2), (0.42, 0.25, neck - hip + 0.14), shirt)
+    here.add("cylinder", (0, 0, neck + 0.03), (0.11, 0.11, 0.14), skin)
+    head = here.at(0, 0.02, neck + 0.2, dice.normal(0, 0.4))
+    _head(head, skin)
+    here.draft.faces.append((head.point(0, 0, 0), head.rotation @ np.array([0.0, 1.0, 0.0])))
+
+
+def _head(here: Frame, skin: int) -> None:
+    dice = here.dice
+    hair = here.material("cloudy", tint=dice.uniform(0.05, 0.5))
+    dark = here.material("plain", tint=0.1)
+    here.add("sphere", (0, 0, 0), (0.165, 0.2, 0.24), skin)
+    if dice.chance(0.85):
+        here.add("sphere", (0, -0.025, 0.03), (0.185, 0.2, 0.235), hair)
+    if dice.chance(0.25):
+        here.add("sphere", (0, 0.02, -0.06), (0.15, 0.17, 0.14), hair)  # a beard
+    here.add("sphere", (0, 0.1, -0.01), (0.03, 0.04, 0.05), skin)
+    for side in SIDES:
+        here.add("sphere", (0.035 * side, 0.085, 0.025), (0.025, 0.015, 0.012), dark)
+    here.add("sphere", (0, 0.085, -0.06), (0.06, 0.02, 0.012), dark)
+
+
+def _arm_direction(here: Frame, side: int, rise: tuple[float, float]) -> np.ndarray:
+    """A unit vector outwards and forwards, rising by an angle within `rise`."""
+    dice, angle = here.dice, here.dice.uniform(*rise)
+    turn = dice.uniform(-0.3, 1.4)  # from sideways to straight ahead
+    return np.array([side * math.cos(turn) * math.cos(angle), math.sin(turn) * math.cos(angle), math.sin(angle)])
+
+
+def limb(here: Frame, start: Point, end: Point, thickness: float, material: int) -> None:
+    """A rounded bar between two points."""
+    along = np.subtract(end, start)
+    centre = tuple(np.add(start, end) / 2)
+    length = float(np.linalg.norm(along)) + 0.6 * thickness
+    here.add("cushion", centre, (thickness, thickness, length), material, rotation_to(along))
+
+
+def bars(here: Frame, start: Point, end: Point, height: float, gap: float, material: int) -> None:
+    """A railing between two points of the floor or of a flight of stairs: a handrail on thin bars."""
+    start_, end_, up = np.array(start), np.array(end), np.array([0, 0, height])
+    count = max(2, int(np.linalg.norm(end_ - start_) / gap))
+    for share in np.linspace(0, 1, count + 1):
+        foot = start_ + share * (end_ - start_)
+        here.add("box", tuple(foot + up / 2), (0.025, 0.025, height), material)
+    along = end_ - start_
+    rail = (0.05, 0.05, float(np.linalg.norm(along)))
+    here.add("box", tuple((start_ + end_) / 2 + up), rail, material, rotation_to(along))
+
+
+def cot(here: Frame) -> None:
+    """A child's bed with bars all around."""
+    dice, wood = here.dice, here.material(("wood", "wall"))
+    width, depth, height = dice.uniform(1, 1.4), dice.uniform(0.6, 0.75), dice.uniform(0.35, 0.6)
+    x, y, floor = width / 2, depth / 2, dice.uniform(0.2, 0.4)
+    corners = [(-x, -y, floor), (x, -y, floor), (x, y, floor), (-x, y, floor)]
+    for corner, following in zip(corners, corners[1:] + corners[:1], strict=True):
+        bars(here, corner, following, height, dice.uniform(0.07, 0.12), wood)
+        here.add("box", (corner[0], corner[1], (floor + height) / 2), (0.05, 0.05, floor + height), wood)
+    here.add("rounded", (0, 0, floor + 0.05), (width, depth, 0.15), here.material(("fabric", "wall")))
+    clutter(here.at(0, 0, floor + 0.12), width, depth, dice.integer(0, 4))
+
+
+def stairs(here: Frame) -> None:
+    """A flight of steps that rises along -x, with a railing at its front."""
+    dice, step = here.dice, here.material(("wood", "wall", "cloudy"))
+    rise, tread, depth = dice.uniform(0.16, 0.2), dice.uniform(0.22, 0.3), dice.uniform(0.8, 1.1)
+    count, solid = dice.integer(6, 13), dice.chance(0.6)
+    for number in range(count):
+        x, top = -tread * number, rise * (number + 1)
+        here.box((x - tread, x), (-depth / 2, depth / 2), (0 if solid else top - 0.05, top), step)
+    wood = here.material(("wood", "wall", "plain"))
+    edge = depth / 2 - 0.05
+    bars(here, (0, edge, rise), (-tread * count, edge, rise * (count + 1)), 0.85, dice.uniform(0.1, 0.2), wood)
+
+
+def rocking_toy(here: Frame) -> None:
+    """An animal on four legs, on rockers or wheels: rounded limbs close to the floor."""
+    dice, fur = here.dice, here.material(("plain", "fabric", "cloudy"), gloss=0)
+    size = dice.log_uniform(0.25, 0.9)
+    body = (0, 0, 0.55 * size)
+    here.add("cushion", body, (0.75 * size, 0.35 * size, 0.38 * size), fur)
+    for x in SIDES:
+        for y in SIDES:
+            foot = (0.32 * x * size, 0.14 * y * size, 0.06 * size)
+            limb(here, (0.25 * x * size, 0.1 * y * size, 0.5 * size), foot, 0.13 * size, fur)
+    limb(here, (0.3 * size, 0, 0.65 * size), (0.45 * size, 0, 0.9 * size), 0.2 * size, fur)
+    here.add("cushion", (0.52 * size, 0, 0.95 * size), (0.35 * size, 0.22 * size, 0.22 * size), fur)
+    for y in SIDES:
+        here.add("cushion", (0.42 * size, 0.1 * y * size, 1.1 * size), (0.07 * size, 0.05 * size, 0.22 * size), fur)
+        rocker = here.material(("wood", "plain"))
+        here.add("box", (0, 0.14 * y * size, 0.03 * size), (0.9 * size, 0.06 * size, 0.05 * size), rocker)
 
 
 def floor_lamp(here: Frame) -> None:
@@ -454,9 +553,9 @@ def _tube(here: Frame, start: tuple[float, float], end: tuple[float, float], mat
 
 
 def odds_and_ends(here: Frame) -> None:
-    """Something on the floor: a heap, boxes, a bag, a plant, a stool, a ball, a bicycle."""
+    """Something on the floor: a heap, boxes, a bag, a plant, a stool, a ball, a toy, a bicycle."""
     dice = here.dice
-    match dice.pick(("heap", "boxes", "bag", "plant", "stool", "ball", "bicycle")):
+    match dice.pick(("heap", "boxes", "bag", "plant", "stool", "ball", "toy", "bicycle")):
         case "heap":
             clutter(here, 0.8, 0.8, dice.integer(2, 6), dice.uniform(1, 3))
         case "boxes":
@@ -477,5 +576,7 @@ def odds_and_ends(here: Frame) -> None:
         case "ball":
             girth = dice.log_uniform(0.1, 0.5)
             here.add("sphere", (0, 0, girth / 2), (girth, girth, girth), here.material())
+        case "toy":
+            rocking_toy(here)
         case "bicycle":
             bicycle(here)

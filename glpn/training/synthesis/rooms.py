@@ -38,6 +38,8 @@ ALONG_WALLS = (
     Piece(furniture.table, 0.07, 1.2, 0.8),
     Piece(furniture.chair, 0.06, 0.6, 0.6),
     Piece(furniture.floor_lamp, 0.04, 0.6, 0.6),
+    Piece(furniture.cot, 0.03, 1.3, 0.7),
+    Piece(furniture.stairs, 0.03, 3.0, 1.0),
 )
 IN_THE_MIDDLE: dict[Maker, float] = {
     furniture.dining_group: 0.38,
@@ -45,7 +47,7 @@ IN_THE_MIDDLE: dict[Maker, float] = {
     furniture.chair: 0.14,
     furniture.table: 0.1,
     furniture.sofa: 0.09,
-    furniture.person: 0.08,
+    furniture.person: 0.14,
     furniture.cabinet: 0.04,
     furniture.floor_lamp: 0.03,
 }
@@ -72,11 +74,13 @@ class Wall:
 
 
 def build_room(dice: Dice, bank: TextureBank) -> Scene:
-    """Build a room of 2.4-8 by 2.6-9 by 2.25-3.3 metres."""
+    """Build a room of 2.4-8 by 2.6-9 by 2.25-3.3 metres; one in ten is a corridor instead, 1-1.8 metres wide."""
     draft = Draft(dice, bank)
     centre = Frame.world(draft)
-    width, length, height = dice.log_uniform(2.4, 8), dice.log_uniform(2.6, 9), dice.uniform(2.25, 3.3)
-    by_day, density = dice.chance(0.65), dice.uniform(0.25, 1)
+    corridor = dice.chance(0.1)
+    width = dice.uniform(1, 1.8) if corridor else dice.log_uniform(2.4, 8)
+    length, height = dice.log_uniform(2.6, 9), dice.uniform(2.25, 3.3)
+    by_day, density = dice.chance(0.65), dice.uniform(0.05, 0.3) if corridor else dice.uniform(0.25, 1)
 
     floor = draft.material(FLOOR_KINDS, repeats_per_m=dice.log_uniform(0.25, 1.2))
     ceiling = draft.material("wall" if dice.chance(0.93) else "wood", tint=1.1)
@@ -97,7 +101,8 @@ def build_room(dice: Dice, bank: TextureBank) -> Scene:
             continue
         _dress_wall(wall, height, own, by_day=by_day)
         _furnish_wall(wall, density)
-    _furnish_middle(centre, width, length, density)
+    if not corridor:
+        _furnish_middle(centre, width, length, density)
     if dice.chance(0.15):  # a beam
         x, thick = dice.uniform(-width / 2, width / 2), dice.uniform(0.1, 0.3)
         beam = draft.material(("wood", "wall"))
@@ -276,7 +281,7 @@ def _furnish_middle(centre: Frame, width: float, length: float, density: float) 
 
     def somewhere(margin: float) -> tuple[float, float]:
         x, y = width / 2 - margin, length / 2 - margin
-        return dice.uniform(-x, x), dice.uniform(-y, y)
+        return dice.uniform(-max(x, 0), max(x, 0)), dice.uniform(-y, y)
 
     for _ in range(int(dice.rng.poisson(0.11 * width * length * density + 0.4))):
         yaw = dice.uniform(0, furniture.TURN) if dice.chance(0.4) else dice.integer(0, 3) * math.pi / 2

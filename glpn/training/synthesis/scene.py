@@ -68,7 +68,7 @@ class Scene:
     normals (T, 3, 3) and uv (T, 3, 2): at each triangle's three corners; material (T,) int
     textures (M,) int; repeats, gloss, shininess, emission (M,); tints (M, 3)
     bounds: (low, high) corners of the space in which a camera may stand
-    focuses (F, 3): points that a photographer would look at
+    focuses (F, 3): points that a photographer would look at; faces: people's heads, each a point and where it looks
     """
 
     caster: EmbreeScene
@@ -86,6 +86,7 @@ class Scene:
     ambient: Ambient
     bounds: tuple[np.ndarray, np.ndarray]
     focuses: np.ndarray
+    faces: tuple[tuple[np.ndarray, np.ndarray], ...]
     tabletops: tuple[Tabletop, ...]
 
     def cast(self, origins: np.ndarray, directions: np.ndarray) -> dict[str, np.ndarray]:
@@ -111,6 +112,7 @@ class Draft:
         self.lights: list[Light] = []
         self.tabletops: list[Tabletop] = []
         self.focuses: list[np.ndarray] = []
+        self.faces: list[tuple[np.ndarray, np.ndarray]] = []
         self._materials: list[Material] = []
         self._vertices: list[np.ndarray] = []
         self._faces: list[np.ndarray] = []
@@ -192,6 +194,7 @@ class Draft:
             ambient=ambient,
             bounds=bounds,
             focuses=np.array(self.focuses).reshape(-1, 3),
+            faces=tuple(self.faces),
             tabletops=tuple(self.tabletops),
         )
 

@@ -10,7 +10,7 @@ def develop(radiance: np.ndarray, dice: Dice) -> np.ndarray:
     """Turn linear radiance (H, W, 3) into a photo (H, W, 3) uint8, RGB, with the faults of some camera."""
     luminance = radiance.mean(2)
     typical = 0.6 * np.median(luminance) + 0.4 * luminance.mean() + 1e-4
-    image = radiance * np.float32(dice.uniform(0.18, 0.5) / typical)
+    image = radiance * np.float32(dice.log_uniform(0.16, 0.75) / typical)
     if dice.chance(0.5):  # glare
         image += dice.uniform(0, 0.06) * _blur(np.minimum(image, 6), dice.uniform(4, 18))
     image *= np.exp(0.1 * dice.rng.standard_normal(3, dtype=np.float32))  # white balance

@@ -31,6 +31,14 @@ def rotation_z(angle: float) -> np.ndarray:
     return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
 
 
+def rotation_to(direction: np.ndarray) -> np.ndarray:
+    """Return a rotation that turns the z axis into `direction` (3,)."""
+    z = direction / np.linalg.norm(direction)
+    x = np.cross([0.0, 1.0, 0.0] if abs(z[1]) < 0.9 else [1.0, 0.0, 0.0], z)
+    x /= np.linalg.norm(x)
+    return np.stack([x, np.cross(z, x), z], 1)
+
+
 def _rings(rings: Sequence[np.ndarray], *, smooth: bool) -> Mesh:
     """Join closed rings of equally many vertices, bottom to top."""
     count = len(rings[0])
