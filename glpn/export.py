@@ -21,19 +21,20 @@ from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import trimesh
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from plotly.offline import get_plotlyjs
-from trimesh.visual.material import PBRMaterial
 
 from .errors import ExportError
 from .files import write_atomically
 from .geometry import EDGE_CUT, Mesh, depth_range, is_measured, point_cloud, resize_rgb, triangle_mesh
 from .prediction import DepthPrediction
 from .rendering import colorize, heatmap_figure, surface_figure
+
+if TYPE_CHECKING:
+    import trimesh
 
 MM_SCALE = 1000
 KITTI_SCALE = 256  # KITTI's depth benchmark: metres = value / 256
@@ -110,17 +111,6 @@ class _Job:
             )
         return mesh
 
-    @property
-    def trimesh(self) -> trimesh.Trimesh:
-        mesh = self.mesh
-        return trimesh.Trimesh(
-            vertices=_y_up(mesh.vertices),
-            faces=mesh.faces,
-            vertex_normals=_y_up(mesh.normals),
-            vertex_colors=mesh.colors,
-            process=False,
-        )
-
 
 def write(
     prediction: DepthPrediction,
@@ -184,7 +174,8 @@ def read_depth(path: str | Path, scale: float | None = None) -> np.ndarray:
     """Read a depth map (H, W) float32, metres, from a .png, .npy or .tif(f) file.
 
     scale: steps per metre, such as 1000 for millimetres or 256 for KITTI's; None reads it from the PNG's metadata or
-    from a name that `write` gives, and takes floats for metres. In integer files 0 means "no measurement" and becomes NaN.
+    from a name that `write` gives, and takes floats for metres. In integer files 0 means "no measurement" and becomes
+    NaN.
 
     Raises ExportError if the file can't be read, is no depth map, or does not tell its scale.
     """
@@ -283,14 +274,17 @@ def _ply(points: np.ndarray, normals: np.ndarray, colors: np.ndarray | None, fac
 
 
 def _glb(job: _Job) -> bytes:
-    mesh = job.trimesh
+    from trimesh import Scene
+    from trimesh.visual import TextureVisuals
+    from trimesh.visual.material import PBRMaterial
+
     height, width = job.skin.shape[:2]
     shrink = min(1.0, TEXTURE_SIDE / max(height, width))
     skin = resize_rgb(job.skin, (max(1, round(height * shrink)), max(1, round(width * shrink))))
     # Read back as JPEG, the texture is stored as JPEG.
     texture = Image.open(io.BytesIO(_image_bytes(Image.fromarray(skin), "JPEG", quality=92)))
     material = PBRMaterial(baseColorTexture=texture, metallicFactor=0.0, roughnessFactor=1.0, doubleSided=True)
-    mesh.visual = trimesh.visual.TextureVisuals(uv=job.mesh.uv, material=material)
+    mesh = _trimesh(job.mesh, visual=TextureVisuals(uv=job.mesh.uv, material=material))
 
     def unlit(tree: dict[str, Any]) -> None:
         """Show the photo's own light, without a second one (KHR_materials_unlit)."""
@@ -299,15 +293,29 @@ def _glb(job: _Job) -> bytes:
         for entry in tree["materials"]:
             entry["extensions"] = {"KHR_materials_unlit": {}}
 
-    return bytes(trimesh.Scene(mesh).export(file_type="glb", include_normals=True, tree_postprocessor=unlit))
+    return bytes(Scene(mesh).export(file_type="glb", include_normals=True, tree_postprocessor=unlit))
 
 
 def _obj(job: _Job) -> bytes:
-    return str(job.trimesh.export(file_type="obj", include_normals=False, digits=5, header=_COMMENT)).encode()
+    mesh = _trimesh(job.mesh, vertex_colors=job.mesh.colors)
+    return str(mesh.export(file_type="obj", include_normals=False, digits=5, header=_COMMENT)).encode()
 
 
 def _stl(job: _Job) -> bytes:
-    return bytes(job.trimesh.export(file_type="stl"))
+    return bytes(_trimesh(job.mesh).export(file_type="stl"))
+
+
+def _trimesh(mesh: Mesh, **visual: Any) -> "trimesh.Trimesh":
+    """Return trimesh's mesh, y up, without its clean-up. Imported here: only these formats should wait for trimesh."""
+    import trimesh
+
+    return trimesh.Trimesh(
+        vertices=_y_up(mesh.vertices),
+        faces=mesh.faces,
+        vertex_normals=_y_up(mesh.normals),
+        process=False,
+        **visual,
+    )
 
 
 def _json(job: _Job) -> bytes:
@@ -400,20 +408,24 @@ def _html(job: _Job) -> bytes:
         caption="<br>".join(html.escape(line) for line in (caption, *prediction.notes)),
         scheme="dark" if job.dark else "light",
         skin="background: #111827; color: #e5e7eb;" if job.dark else "background: #ffffff; color: #1f2937;",
-        packed=base64.b64encode(gzip.compress(packed.encode(), mtime=0)).decode(),
+        packed=base64.b64encode(gzip.compress(packed.encode(), 6, mtime=0)).decode(),
     ).encode()
+
+
+_PACKED = ("png16", "kitti", "color", "tiff", "html")  # compressed already
 
 
 def _zip(job: _Job) -> bytes:
     """Return all other formats in one file; those that this depth can't fill are left out, and listed in a note."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with zipfile.ZipFile(buffer, "w", compresslevel=1) as archive:
         left_out = []
         for name, kind in FORMATS.items():
             if name == "zip":
                 continue
             try:
-                archive.writestr(_file_name(kind, job), kind.encode(job))
+                packed = zipfile.ZIP_STORED if name in _PACKED else zipfile.ZIP_DEFLATED
+                archive.writestr(_file_name(kind, job), kind.encode(job), packed)
             except ExportError as error:
                 left_out.append(f"{name}: {error}")
         if left_out:
