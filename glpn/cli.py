@@ -7,7 +7,7 @@ to standard output, all else to standard error. Exit codes: 0 done, 1 something 
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -179,7 +179,7 @@ def _resolution(text: str) -> str | int:
     return int(text) if text.isdecimal() else text
 
 
-def _list_of(known: Sequence[str]) -> Callable[[str], list[str]]:
+def _list_of(known: Collection[str]) -> Callable[[str], list[str]]:
     def parse(text: str) -> list[str]:
         names = [name for name in text.split(",") if name]
         unknown = [name for name in names if name not in known]

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .checkpoint import build, load_pickled, load_state, save_pretrained
+from .checkpoint import load_pickled, load_state
 from .configuration import ENCODERS, GLPNConfig
 from .errors import CheckpointError, ConfigError
 from .hub import Progress, fetch, fetch_weights
 from .modeling import GLPNForDepthEstimation, GLPNModel
+from .pretrained import build, save_pretrained
 from .zoo import Source, SourceFile, Zoo
 
 # The authors' module names (models/model.py and the encoder that it imports) and ours. Their stages count from 1, ours

@@ -10,7 +10,6 @@ from PIL import Image
 from torch import Tensor
 
 from .camera import Camera, scale_correction
-from .checkpoint import load_located
 from .compute import pick_device
 from .errors import ConfigError
 from .fast import make_fast
@@ -18,6 +17,7 @@ from .image_processing import GLPNImageProcessor, native_size, resize_depth, to_
 from .modeling import GLPNForDepthEstimation
 from .photo import Photo, load_photo
 from .prediction import DepthPrediction
+from .pretrained import load_located
 from .zoo import ModelSpec, Zoo
 
 PhotoSource = str | PathLike[str] | bytes | Image.Image | np.ndarray | Tensor | Photo

@@ -371,7 +371,7 @@ class PretrainedModel(nn.Module):
 
         The state dict has to fit exactly. Raises `UnknownModel`, `HubError`, `ConfigError` or `CheckpointError`.
         """
-        from .checkpoint import load_pretrained
+        from .pretrained import load_pretrained
 
         return load_pretrained(
             cls,
@@ -384,7 +384,7 @@ class PretrainedModel(nn.Module):
 
     def save_pretrained(self, folder: str | PathLike[str]) -> None:
         """Write config.json, model.safetensors and preprocessor_config.json; transformers reads them as they are."""
-        from .checkpoint import save_pretrained
+        from .pretrained import save_pretrained
 
         save_pretrained(self, Path(folder))
 

@@ -64,7 +64,7 @@ def test_depth_is_that_of_the_plain_network(estimator, photo):
     small = np.asarray(Image.fromarray(photo).resize((160, 96)))
     prediction = estimator(small, resolution="native")
     assert prediction.working_size == (96, 160)
-    pixels = torch.from_numpy(small).permute(2, 0, 1)[None] / 255
+    pixels = torch.tensor(small).permute(2, 0, 1)[None] / 255
     with torch.no_grad():
         expected = estimator.model(pixels).predicted_depth[0].numpy()
     np.testing.assert_allclose(prediction.depth_m, expected, atol=1e-4)
@@ -182,7 +182,7 @@ def test_the_embedded_model_beats_a_constant_on_a_real_photo_with_true_depth(est
     """Middlebury 2014 motorcycle: focal length, baseline and disparity offset as published for this size."""
     left, _, disparity = skimage.data.stereo_motorcycle()
     truth_m = 994.978 * 0.193001 / (disparity + 31.086)
-    known = np.isfinite(truth_m) & (disparity > 0)
+    known = np.isfinite(disparity)  # elsewhere infinite: not measured
     truth = truth_m[known]
     depth_m = estimator(left).depth_m
     assert np.isfinite(depth_m).all()
