@@ -46,7 +46,7 @@ Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 HASH_CHUNK_BYTES = 1 << 20
-SPARE_DISK_BYTES = 1 << 20
+SPARE_DISK_BYTES = 1 << 16
 RETRY_WAITS_S = (1.0, 3.0, 8.0)
 LONGEST_WAIT_S = 60.0
 

@@ -1,0 +1,709 @@
+"""Downloads through the real huggingface_hub from a Hub on the loopback interface: every way they go right or wrong."""
+
+import hashlib
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hub_server import break_at, hang, hang_after, send_instead, use
+from huggingface_hub import constants
+from safetensors.torch import save
+
+from glpn import hub
+from glpn.checkpoint import load_config, load_state
+from glpn.configuration import GLPNConfig
+from glpn.errors import (
+    Cancelled,
+    CheckpointError,
+    ConfigError,
+    HubBusy,
+    HubCorrupt,
+    HubDenied,
+    HubNotFound,
+    HubOffline,
+    HubStorage,
+    UnsafeCheckpoint,
+)
+from glpn.estimator import load_estimator
+from glpn.hub import download
+from glpn.modeling import GLPNForDepthEstimation
+from glpn.pretrained import build
+from glpn.zoo import Zoo
+
+ROOT = Path(__file__).parents[1]
+CONFIG = GLPNConfig(
+    depths=(1, 1, 1, 1), hidden_sizes=(8, 16, 16, 32), num_attention_heads=(1, 2, 2, 4), decoder_hidden_size=16
+)
+BIG = bytes(range(256)) * 8000  # 2 MB
+REPO = "someone/glpn-tiny"
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """No waiting between tries, neither ours nor huggingface_hub's."""
+    monkeypatch.setattr(download, "RETRY_WAITS_S", (0, 0, 0))
+    clock = types.SimpleNamespace(**vars(download.time) | {"sleep": lambda seconds: None})
+    monkeypatch.setattr("huggingface_hub.file_download.time", clock)
+    monkeypatch.setattr("huggingface_hub.utils._http.time", clock)
+
+
+@pytest.fixture(scope="module")
+def state():
+    torch.manual_seed(0)
+    return GLPNForDepthEstimation(CONFIG).state_dict()
+
+
+def small_files(**config):
+    return {
+        "config.json": json.dumps(CONFIG.to_dict() | config).encode(),
+        "preprocessor_config.json": b'{"do_resize": true, "do_rescale": true, "resample": 2, "size_divisor": 32}',
+    }
+
+
+def safetensors(state):
+    return {"model.safetensors": save(state, metadata={"format": "pt"})}
+
+
+def pickled(value, tmp_path):
+    torch.save(value, tmp_path / "saved.bin")
+    return {"pytorch_model.bin": (tmp_path / "saved.bin").read_bytes()}
+
+
+def sharded(state):
+    names = sorted(state)
+    halves = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
+    weight_map = {name: file for file, part in halves.items() for name in part}
+    index = {"metadata": {"total_size": sum(t.nbytes for t in state.values())}, "weight_map": weight_map}
+    shards = {
+        file: save({name: state[name] for name in part}, metadata={"format": "pt"}) for file, part in halves.items()
+    }
+    return shards | {"model.safetensors.index.json": json.dumps(index).encode()}
+
+
+def kept(cache):
+    """Every file below the cache that holds content of a repository, whole or not."""
+    return [p for p in cache.rglob("*") if p.is_file() and {"blobs", "snapshots", "converted"} & set(p.parts)]
+
+
+def zoo_with(tmp_path, *, repo_id=REPO, files=None, **row):
+    """A zoo with one more row, `tiny`."""
+    names = ("config.json", "preprocessor_config.json", "model.safetensors", "pytorch_model.bin")
+    files = files or [{"name": name, "sha256": None, "size": None} for name in names]
+    row = {
+        "id": "tiny",
+        "title": "Tiny",
+        "head": "nyu",
+        "encoder": None,
+        "max_depth_m": 10,
+        "status": "published",
+        "source": {"kind": "hub", "repo_id": repo_id, "files": files},
+        "working_short_side": 64,
+        "camera": {"fx_over_width": 0.8, "fx_px": 50},
+        "parameters": 1000,
+        "license": "Apache-2.0",
+        "license_note": "Made for this test.",
+        "metrics": [],
+    } | row
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps({"schema": 1, "variants": [row]}))
+    return Zoo.load(extra=[path])
+
+
+# ---- fetch ----
+
+
+def test_fresh_then_cached_then_offline(server, cache, monkeypatch):
+    commit = server.repo(REPO).commit({"big.bin": BIG})
+    seen = []
+    path = hub.fetch(REPO, "big.bin", cache_dir=cache, progress=lambda *values: seen.append(values))
+    assert path.read_bytes() == BIG
+    assert seen[-1][:2] == (len(BIG), len(BIG))
+    assert [done for done, *_ in seen] == sorted(done for done, *_ in seen)
+    assert all(rate >= 0 for *_, rate in seen)
+
+    server.requests.clear()
+    assert hub.fetch(REPO, "big.bin", cache_dir=cache) == path  # at a branch, the Hub is asked once
+    assert [request.method for request in server.requests] == ["HEAD"]
+    assert hub.fetch(REPO, "big.bin", revision=commit, cache_dir=cache) == path
+    assert len(server.requests) == 1  # at a commit, never
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert hub.fetch(REPO, "big.bin", cache_dir=cache) == path
+    use(monkeypatch, "http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    assert hub.fetch(REPO, "big.bin", cache_dir=cache) == path
+
+
+def test_a_newer_commit_of_a_branch_is_fetched_and_a_pinned_one_is_not(server, cache):
+    old = server.repo(REPO).commit({"big.bin": BIG})
+    hub.fetch(REPO, "big.bin", cache_dir=cache)
+    server.repo(REPO).commit({"big.bin": BIG[::-1]})
+    assert hub.fetch(REPO, "big.bin", cache_dir=cache).read_bytes() == BIG[::-1]
+    assert hub.fetch(REPO, "big.bin", revision=old, cache_dir=cache).read_bytes() == BIG
+
+
+def test_the_token_reaches_the_hub_and_not_the_cdn(server, cache):
+    server.repo(REPO).commit({"big.bin": BIG})
+    server.repo(REPO).private = True
+    hub.fetch(REPO, "big.bin", cache_dir=cache, token=server.token)
+    for request in server.requests:
+        assert ("Authorization" in request.headers or "authorization" in request.headers) != ("/cdn/" in request.path)
+
+
+def test_a_verified_file_is_not_hashed_again_unless_it_changed(server, cache, monkeypatch):
+    digest = hashlib.sha256(BIG).hexdigest()
+    commit = server.repo(REPO).commit({"big.bin": BIG})
+    hashed = []
+    digest_of = download._digest
+    monkeypatch.setattr(download, "_digest", lambda path, *rest: hashed.append(path) or digest_of(path, *rest))
+    path = hub.fetch(REPO, "big.bin", revision=commit, sha256=digest, cache_dir=cache)
+    hub.fetch(REPO, "big.bin", revision=commit, sha256=digest, cache_dir=cache)
+    assert len(hashed) == 1
+    os.utime(path, ns=(0, 0))
+    hub.fetch(REPO, "big.bin", revision=commit, sha256=digest, cache_dir=cache)
+    assert len(hashed) == 2
+    path.resolve().write_bytes(BIG[:-1] + b"x")
+    with pytest.raises(HubCorrupt, match=digest):
+        hub.fetch(REPO, "big.bin", revision=commit, sha256=digest, cache_dir=cache)
+    assert not kept(cache)
+    assert hub.fetch(REPO, "big.bin", revision=commit, sha256=digest, cache_dir=cache).read_bytes() == BIG
+
+
+@pytest.mark.parametrize("content", [BIG, b'{"max_depth": 10}'], ids=["lfs", "git"])
+def test_wrong_content_is_removed_and_both_digests_are_named(server, cache, content):
+    server.repo(REPO).commit({"file": content})
+    part = "/cdn/" if content is BIG else "/resolve/"
+    wrong = b"x" + content[1:]
+
+    def act(handler):
+        handler.answer(200, {}, wrong)
+        return True
+
+    server.fail(part, method="GET", act=act)
+    with pytest.raises(HubCorrupt) as caught:
+        hub.fetch(REPO, "file", cache_dir=cache)
+    if content is BIG:
+        assert hashlib.sha256(content).hexdigest() in str(caught.value)
+        assert hashlib.sha256(wrong).hexdigest() in str(caught.value)
+    assert not kept(cache)
+
+
+def test_another_digest_than_the_manifests_is_refused_without_a_download(server, cache):
+    server.repo(REPO).commit({"big.bin": BIG})
+    with pytest.raises(HubCorrupt, match=r"0{64}.*not downloaded"):
+        hub.fetch(REPO, "big.bin", sha256="0" * 64, cache_dir=cache)
+    assert server.count("GET", "/cdn/") == 0
+
+
+def test_a_connection_that_breaks_is_taken_up_again(server, cache, impatient):
+    server.repo(REPO).commit({"big.bin": BIG})
+    server.fail("/cdn/", method="GET", act=break_at(len(BIG) // 2), times=1)
+    seen = []
+    path = hub.fetch(REPO, "big.bin", cache_dir=cache, progress=lambda done, *_: seen.append(done))
+    assert path.read_bytes() == BIG
+    assert seen[-1] == len(BIG)
+    assert server.count("GET", "/cdn/") == 2
+
+
+def test_a_connection_that_always_breaks_leaves_nothing(server, cache, impatient):
+    server.repo(REPO).commit({"big.bin": BIG})
+    server.fail("/cdn/", method="GET", act=break_at(0))
+    with pytest.raises(HubCorrupt, match=r"broke before big\.bin"):
+        hub.fetch(REPO, "big.bin", cache_dir=cache)
+    assert not kept(cache)
+
+
+def test_a_body_shorter_than_stated_leaves_nothing(server, cache, impatient):
+    server.repo(REPO).commit({"big.bin": BIG})
+    server.fail("/cdn/", method="GET", act=send_instead(lambda content: content[:-1000]))
+    with pytest.raises(HubCorrupt, match="incomplete"):
+        hub.fetch(REPO, "big.bin", cache_dir=cache)
+    assert not kept(cache)
+
+
+def test_401(server, cache):
+    server.repo(REPO).commit({"big.bin": BIG})
+    server.fail("/resolve/", status=401, headers={"X-Error-Message": "Invalid credentials in Authorization header"})
+    with pytest.raises(HubDenied, match=r"401.*HF_TOKEN"):
+        hub.fetch(REPO, "big.bin", cache_dir=cache, token="hf_wrong")
+
+
+def test_gated(server, cache):
+    server.repo(REPO).commit({"big.bin": BIG})
+    server.repo(REPO).gated = True
+    with pytest.raises(HubDenied, match=rf"gated.*{server.url}/{REPO}.*HF_TOKEN"):
+        hub.fetch(REPO, "big.bin", cache_dir=cache)
+    assert hub.fetch(REPO, "big.bin", cache_dir=cache, token=server.token).read_bytes() == BIG
+
+
+@pytest.mark.parametrize("token", [None, "hf_loopback"])
+def test_no_such_repository(server, cache, token):
+    with pytest.raises(HubNotFound, match="no repository nobody/nothing"):
+        hub.fetch("nobody/nothing", "big.bin", cache_dir=cache, token=token)
+
+
+def test_no_such_file(server, cache):
+    server.repo(REPO).commit({"big.bin": BIG})
+    with pytest.raises(HubNotFound, match=r"no file other\.bin"):
+        hub.fetch(REPO, "other.bin", cache_dir=cache)
+
+
+@pytest.mark.parametrize("revision", ["refs/pr/7", "f" * 40])
+def test_no_such_revision(server, cache, revision):
+    server.repo(REPO).commit({"big.bin": BIG})
+    with pytest.raises(HubNotFound, match=f"no revision '{revision}'"):
+        hub.fetch(REPO, "big.bin", revision=revision, cache_dir=cache)
+
+
+def test_a_name_that_is_no_repository(server, cache):
+    with pytest.raises(HubNotFound, match="no repository name"):
+        hub.fetch("a--b/..", "big.bin", cache_dir=cache)
+
+
+@pytest.mark.parametrize(("method", "part"), [("HEAD", "/resolve/"), ("GET", "/cdn/")])
+@pytest.mark.parametrize("status", [429, 503])
+def test_busy_and_then_fine(server, cache, impatient, status, method, part):
+    server.repo(REPO).commit({"big.bin": BIG})
+    server.fail(part, method=method, status=status, headers={"Retry-After": "0"}, times=2)
+    assert hub.fetch(REPO, "big.bin", cache_dir=cache).read_bytes() == BIG
+
+
+@pytest.mark.parametrize(("status", "words"), [(500, "failing"), (429, "too many requests")])
+def test_busy_for_good(server, cache, impatient, status, words):
+    server.repo(REPO).commit({"big.bin": BIG})
+    server.fail("/resolve/", status=status)
+    with pytest.raises(HubBusy, match=rf"{words}.*\({status}\)|\({status}\).*{words}|{words} from here \({status}\)"):
+        hub.fetch(REPO, "big.bin", cache_dir=cache)
+    assert server.count("HEAD", "/resolve/") == 4
+
+
+def test_busy_for_good_but_cached(server, cache, impatient):
+    server.repo(REPO).commit({"big.bin": BIG})
+    hub.fetch(REPO, "big.bin", cache_dir=cache)
+    server.fail("/resolve/", status=500)
+    assert hub.fetch(REPO, "big.bin", cache_dir=cache).read_bytes() == BIG
+
+
+def test_no_answer_in_time(server, cache, monkeypatch):
+    server.repo(REPO).commit({"big.bin": BIG})
+    monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 0.2)
+    server.fail("/resolve/", act=hang)
+    with pytest.raises(HubOffline, match="did not answer in time"):
+        hub.fetch(REPO, "big.bin", cache_dir=cache)
+
+
+def test_a_download_that_stalls(server, cache, impatient, monkeypatch):
+    server.repo(REPO).commit({"big.bin": BIG})
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.1)
+    server.fail("/cdn/", act=hang)
+    with pytest.raises(HubOffline, match="did not answer in time"):
+        hub.fetch(REPO, "big.bin", cache_dir=cache)
+    assert not kept(cache)
+
+
+def test_no_route(cache, monkeypatch):
+    use(monkeypatch, "http://127.0.0.1:9")
+    with pytest.raises(HubOffline, match="No route"):
+        hub.fetch(REPO, "big.bin", cache_dir=cache)
+
+
+def test_no_secure_connection(server, cache, monkeypatch):
+    use(monkeypatch, server.url.replace("http:", "https:"))  # which does not speak TLS
+    with pytest.raises(HubOffline, match=r"No secure connection.*certificates"):
+        hub.fetch(REPO, "big.bin", cache_dir=cache)
+
+
+def test_no_address(cache, monkeypatch):
+    use(monkeypatch, "hub.example")
+    with pytest.raises(HubOffline, match="HF_ENDPOINT"):
+        hub.fetch(REPO, "big.bin", cache_dir=cache)
+
+
+def test_something_else_answers(server, cache):
+    server.fail("/resolve/", status=200)  # a hotel's log-in page
+    with pytest.raises(HubOffline, match="not like the Hub"):
+        hub.fetch(REPO, "big.bin", cache_dir=cache)
+
+
+def test_offline_and_not_cached(server, cache, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(HubOffline, match="HF_HUB_OFFLINE"):
+        hub.fetch(REPO, "big.bin", cache_dir=cache)
+    with pytest.raises(HubOffline, match="not in the cache"):
+        hub.fetch(REPO, "big.bin", cache_dir=cache, local_files_only=True)
+    assert not server.requests
+
+
+def test_cancelled_half_way(server, cache, monkeypatch):
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", len(BIG) // 8)
+    server.repo(REPO).commit({"big.bin": BIG})
+    seen = []
+    with pytest.raises(Cancelled):
+        hub.fetch(
+            REPO,
+            "big.bin",
+            cache_dir=cache,
+            progress=lambda done, *_: seen.append(done),
+            cancelled=lambda: bool(seen) and seen[-1] >= len(BIG) // 2,
+        )
+    assert max(seen) < len(BIG)
+    assert not kept(cache)
+    assert hub.fetch(REPO, "big.bin", cache_dir=cache).read_bytes() == BIG
+
+
+def test_cancelled_while_waiting_for_a_busy_hub(server, cache):
+    server.repo(REPO).commit({"big.bin": BIG})
+    server.fail("/resolve/", status=503, headers={"Retry-After": "60"})
+    with pytest.raises(Cancelled):
+        hub.fetch(REPO, "big.bin", cache_dir=cache, cancelled=lambda: server.count("HEAD", "/resolve/") > 0)
+
+
+def test_two_visitors_at_once_download_once(server, cache):
+    server.repo(REPO).commit({"big.bin": BIG})
+
+    def hold(handler):  # until the other one has asked too
+        handler.server.wait_for("HEAD", "/resolve/", 2)
+        return False
+
+    server.fail("/cdn/", act=hold)
+    paths = []
+    threads = [threading.Thread(target=lambda: paths.append(hub.fetch(REPO, "big.bin", cache_dir=cache))) for _ in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(paths) == 2
+    assert server.count("GET", "/cdn/") == 1
+
+
+# ---- Disks ----
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of 1 MB, and what makes it read-only."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(*options):
+        return subprocess.run(["mount", *options, str(folder)], capture_output=True, text=True, check=False)
+
+    made = mount("-t", "tmpfs", "-o", "size=1m", "tmpfs")
+    if made.returncode:
+        pytest.skip(f"no small disk can be made here: {made.stderr.strip()}")
+    try:
+        yield folder, lambda: mount("-o", "remount,ro").check_returncode()
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_too_little_space_is_noticed_before_the_download(server, small_disk):
+    server.repo(REPO).commit({"big.bin": BIG})
+    with pytest.raises(HubStorage, match=r"needs 2\.0 MB.*only \d\.\d MB free"):
+        hub.fetch(REPO, "big.bin", cache_dir=small_disk[0])
+    assert server.count("GET", "/cdn/") == 0
+
+
+@pytest.mark.filterwarnings("ignore:Not enough free disk space")
+def test_a_disk_that_fills_up_during_the_download(server, small_disk, monkeypatch):
+    monkeypatch.setattr(download, "_check_disk", lambda *_: None)  # it was empty then
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 18)
+    server.repo(REPO).commit({"big.bin": BIG})
+    with pytest.raises(HubStorage, match="is full"):
+        hub.fetch(REPO, "big.bin", cache_dir=small_disk[0])
+    assert not kept(small_disk[0])
+
+
+def test_a_read_only_cache(server, small_disk):
+    folder, make_read_only = small_disk
+    content = BIG[:10_000]
+    server.repo(REPO).commit({"big.bin": content, "other.bin": content[::-1]})
+    path = hub.fetch(REPO, "big.bin", cache_dir=folder)
+    download.record_path(path, download.Wanted(REPO, "big.bin", "main", folder)).unlink()
+    make_read_only()
+    assert hub.fetch(REPO, "big.bin", cache_dir=folder, local_files_only=True).read_bytes() == content
+    with pytest.raises(HubStorage, match="can't be written"):
+        hub.fetch(REPO, "other.bin", cache_dir=folder)
+
+
+# ---- Checkpoints of every layout ----
+
+
+def depth_of(located):
+    model = build(GLPNForDepthEstimation, load_config(located.config), load_state(located.weights), located.weights)
+    with torch.inference_mode():
+        return model(torch.full((1, 3, 64, 64), 0.5)).predicted_depth
+
+
+@pytest.mark.parametrize("layout", ["safetensors", "bin", "sharded", "pull request"])
+def test_every_layout_gives_the_same_network(server, cache, tmp_path, state, layout):
+    repo = server.repo(REPO)
+    weights = {
+        "safetensors": lambda: safetensors(state),
+        "bin": lambda: pickled(state, tmp_path),
+        "sharded": lambda: sharded(state),
+        "pull request": lambda: pickled({"broken": torch.zeros(2000)}, tmp_path),
+    }[layout]()
+    repo.commit(small_files() | weights)
+    name = REPO
+    if layout == "pull request":
+        repo.commit(small_files() | safetensors(state), ref="refs/pr/1")
+        name = f"{REPO}@refs/pr/1"
+    located = hub.locate(name, zoo=Zoo.load(), cache_dir=cache)
+    assert located.weights.suffix in (".safetensors", ".json")
+    model = GLPNForDepthEstimation(CONFIG).eval()
+    model.load_state_dict(state)
+    with torch.inference_mode():
+        expected = model(torch.full((1, 3, 64, 64), 0.5)).predicted_depth
+    assert torch.equal(depth_of(located), expected)
+    assert located.spec.max_depth_m == 10
+    assert located.spec.parameters == sum(parameter.numel() for parameter in model.parameters())
+
+    server.fail("/", status=500)  # from now on the cache has to do
+    again = hub.locate(name, zoo=Zoo.load(), cache_dir=cache, local_files_only=True)
+    assert again.weights == located.weights
+
+
+def test_a_bin_is_converted_once(server, cache, tmp_path, state, monkeypatch):
+    server.repo(REPO).commit(small_files() | pickled(state, tmp_path))
+    first = hub.locate("tiny", zoo=zoo_with(tmp_path), cache_dir=cache).weights
+    monkeypatch.setattr("torch.load", None)
+    assert hub.locate("tiny", zoo=zoo_with(tmp_path), cache_dir=cache).weights == first
+    assert first.suffix == ".safetensors"
+
+
+def test_safetensors_are_preferred_then_the_pull_request_then_bin(server, cache, tmp_path, state):
+    def file(name, **more):
+        return {"name": name, "sha256": None, "size": None, **more}
+
+    repo = server.repo(REPO)
+    files = [
+        file("config.json"),
+        file("model.safetensors"),
+        file("model.safetensors", ref="refs/pr/1"),
+        file("pytorch_model.bin"),
+    ]
+    zoo = zoo_with(tmp_path, files=files)
+    repo.commit(small_files() | pickled(state, tmp_path))
+    assert "converted" in hub.locate("tiny", zoo=zoo, cache_dir=cache / "1").weights.parts
+    pull = repo.commit(safetensors(state), ref="refs/pr/1")
+    assert pull in hub.locate("tiny", zoo=zoo, cache_dir=cache / "2").weights.parts
+    main = repo.commit(small_files() | safetensors(state))
+    assert main in hub.locate("tiny", zoo=zoo, cache_dir=cache / "3").weights.parts
+
+
+def test_a_cached_variant_takes_no_request(server, cache, tmp_path, state):
+    server.repo(REPO).commit(small_files() | safetensors(state))
+    zoo = zoo_with(tmp_path)
+    assert not hub.is_cached(zoo["tiny"], cache_dir=cache)
+    first = hub.locate("tiny", zoo=zoo, cache_dir=cache)
+    assert hub.is_cached(zoo["tiny"], cache_dir=cache)
+    server.requests.clear()
+    assert hub.locate("tiny", zoo=zoo, cache_dir=cache) == first
+    assert not server.requests
+
+
+def test_offline_without_the_variant_says_what_and_how_much_and_what_else(cache, monkeypatch):
+    use(monkeypatch, "http://127.0.0.1:9")
+    with pytest.raises(HubOffline, match=r"nyu-b4 \(245 MB from vinvino02/glpn-nyu on the Hub\).*`rooms-b0` works"):
+        hub.locate("nyu-b4", zoo=Zoo.load(), cache_dir=cache)
+
+
+def test_no_weights_at_all(server, cache):
+    server.repo(REPO).commit(small_files())
+    with pytest.raises(HubNotFound, match=r"none of model\.safetensors \(.*pytorch_model\.bin"):
+        hub.locate(REPO, zoo=Zoo.load(), cache_dir=cache)
+
+
+class WritesAFile:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.write_text, (self.path, "written")
+
+
+@pytest.mark.parametrize("how", ["torch", "pickle"])
+def test_a_malicious_bin_runs_nothing(server, cache, tmp_path, how):
+    target = tmp_path / "written"
+    evil = {"weight": WritesAFile(target)}
+    content = pickled(evil, tmp_path)["pytorch_model.bin"] if how == "torch" else pickle.dumps(evil)
+    server.repo(REPO).commit(small_files() | {"pytorch_model.bin": content.ljust(5000, b"\0")})
+    with pytest.raises((UnsafeCheckpoint, CheckpointError)):
+        load_estimator(REPO, cache_dir=cache)
+    assert not target.exists()
+    assert not list(cache.rglob("converted/**/*.safetensors"))
+
+
+def test_an_index_that_points_elsewhere(server, cache, state):
+    index = json.dumps({"weight_map": {"a": "../../../../etc/passwd"}}).encode()
+    server.repo(REPO).commit(small_files() | {"model.safetensors.index.json": index})
+    with pytest.raises(CheckpointError, match="names a shard"):
+        hub.locate(REPO, zoo=Zoo.load(), cache_dir=cache)
+
+
+def test_a_config_that_is_not_json(server, cache, state):
+    server.repo(REPO).commit(small_files() | {"config.json": b"<html>"} | safetensors(state))
+    with pytest.raises(ConfigError, match="JSON"):
+        load_estimator(REPO, cache_dir=cache)
+
+
+def test_the_kitti_mistake_is_pointed_out(server, cache, state, tmp_path):
+    server.repo("someone/my-kitti").commit(small_files(max_depth=10) | safetensors(state))
+    (notice,) = hub.locate("someone/my-kitti", zoo=Zoo.load(), cache_dir=cache).notices
+    assert "8 times too small" in notice
+    server.repo("someone/my-kitti").commit(small_files(max_depth=80) | safetensors(state))
+    assert not hub.locate("someone/my-kitti", zoo=Zoo.load(), cache_dir=cache).notices
+    folder = tmp_path / "from-kitti"
+    folder.mkdir()
+    for name, content in (small_files(max_depth=10) | safetensors(state)).items():
+        (folder / name).write_bytes(content)
+    assert hub.locate(folder, zoo=Zoo.load()).notices
+
+
+def test_kitti_b4_gives_metres_up_to_80(server, cache, state):
+    """The stand-in is laid out as the real repository: config says 10, safetensors are in a pull request alone."""
+    source = Zoo.load()["kitti-b4"].source
+    repo = server.repo(str(source.repo_id))
+    repo.commit(small_files(max_depth=10) | {"pytorch_model.bin": bytes(5000)})
+    pull = source.weights[1]
+    repo.commit(safetensors(state), ref=str(pull.ref), commit=str(pull.revision))
+    estimator = load_estimator("kitti-b4", cache_dir=cache)
+    photo = np.random.default_rng(0).integers(0, 255, (64, 96, 3), dtype=np.uint8)
+    prediction = estimator(photo, resolution=64)
+    assert prediction.max_depth_m == 80
+    assert 10 < prediction.depth_m.max() <= 80
+    raw = build(GLPNForDepthEstimation, CONFIG, state, "raw")
+    assert raw.config.max_depth == 10
+
+
+# ---- Processes, through HF_ENDPOINT ----
+
+
+def start(server, home, *arguments, **environment):
+    """Start `python -m glpn zoo …` with the Hub and the cache given as a user would give them."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    variables |= {"HF_ENDPOINT": server.url, "HF_HOME": str(home), "OMP_NUM_THREADS": "1", **environment}
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "glpn", "zoo", *arguments],
+        cwd=ROOT,
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process):
+    output, errors = process.communicate(timeout=60)
+    return process.returncode, output, errors
+
+
+def test_two_processes_at_once_download_once_and_offline_works_then(server, tmp_path, state):
+    server.repo(REPO).commit(small_files() | safetensors(state))
+    zoo_with(tmp_path)
+    own = str(tmp_path / "own.json")
+
+    def hold(handler):
+        handler.server.wait_for("HEAD", "model.safetensors", 2)
+        return False
+
+    server.fail("/cdn/", act=hold)
+    processes = [start(server, tmp_path / "home", "download", "tiny", "--manifest", own) for _ in "ab"]
+    results = [finish(process) for process in processes]
+    assert [code for code, *_ in results] == [0, 0], results
+    assert server.count("GET", "/cdn/") == 1
+
+    server.requests.clear()
+    code, output, errors = finish(
+        start(server, tmp_path / "home", "path", "tiny", GLPN_MANIFEST=own, HF_HUB_OFFLINE="1")
+    )
+    assert (code, errors) == (0, "")
+    assert Path(output.strip()).is_file()
+    code, _, errors = finish(
+        start(server, tmp_path / "other", "download", "tiny", GLPN_MANIFEST=own, HF_HUB_OFFLINE="1")
+    )
+    assert code == 1
+    assert "HF_HUB_OFFLINE" in errors
+    assert "rooms-b0" in errors
+    assert "Traceback" not in errors
+    assert not server.requests
+
+
+def test_killed_half_way_and_started_again(server, tmp_path, state):
+    weights = safetensors(state | {"filler": torch.zeros(4_000_000)})  # several times what a socket buffers
+    server.repo(REPO).commit(small_files() | weights)
+    zoo_with(tmp_path)
+    own = str(tmp_path / "own.json")
+    sent = threading.Event()
+    server.fail("/cdn/", act=hang_after(12_000_000, sent), times=1)
+    process = start(server, tmp_path / "home", "download", "tiny", "--manifest", own)
+    assert sent.wait(30)
+    process.send_signal(signal.SIGKILL)
+    finish(process)
+    (repo,) = (tmp_path / "home" / "hub").glob("models--*")
+    assert list(repo.glob("blobs/*.incomplete"))
+    assert not list(repo.glob("snapshots/*/model.safetensors"))
+    code, output, errors = finish(start(server, tmp_path / "home", "download", "tiny", "--manifest", own))
+    assert code == 0, errors
+    assert Path(output.split()[-1]).read_bytes() == weights["model.safetensors"]
+    assert not list(repo.glob("blobs/*.incomplete"))
+
+
+# ---- Memory ----
+
+
+def measured(code, *arguments):
+    """Run `code` in a fresh process; return how many bytes its peak rose while `work()` ran."""
+    script = f"""
+import resource, sys
+{code}
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+before = peak()
+work()
+print(peak() - before)
+"""
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return int(subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout)
+
+
+def test_hashing_takes_less_than_16_mb(tmp_path):
+    path = tmp_path / "sparse"
+    with path.open("wb") as file:
+        file.truncate(250_000_000)
+    rise = measured(
+        "from pathlib import Path\nfrom glpn.hub import sha256_of\ndef work(): sha256_of(Path(sys.argv[1]))", path
+    )
+    assert rise < 16e6
+
+
+def test_loading_b4_takes_little_more_than_its_file(tmp_path):
+    config = GLPNConfig.from_encoder("b4")
+    with torch.device("meta"):
+        shapes = GLPNForDepthEstimation(config).state_dict()
+    weights = {name: torch.ones(tensor.shape, dtype=tensor.dtype) for name, tensor in shapes.items()}
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(save(weights, metadata={"format": "pt"}))
+    code = """
+from pathlib import Path
+from glpn.checkpoint import load_state
+from glpn.configuration import GLPNConfig
+from glpn.modeling import GLPNForDepthEstimation
+from glpn.pretrained import build
+def work():
+    path = Path(sys.argv[1])
+    model = build(GLPNForDepthEstimation, GLPNConfig.from_encoder("b4"), load_state(path), path)
+    assert all(parameter.sum() > 0 for parameter in model.parameters())  # every page of the file was read
+"""
+    assert measured(code, path) < 1.3 * path.stat().st_size
