@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from PIL import Image
 from plotly.colors import get_colorscale, hex_to_rgb, unlabel_rgb
 
 from .camera import Camera
@@ -60,12 +61,12 @@ ERROR_COLORS = _color_map("rdbu_r")
 STYLES = ("surface", "mesh", "points")
 TEXTURES = ("depth", "photo")
 
-# Samples per figure. In a figure's JSON a heatmap's sample takes 5 to 7 bytes, a point 30, a vertex with faces 45.
+# Samples per figure. In its JSON a heatmap's sample takes 5 to 7 bytes, a point 20, a vertex with faces up to 52.
 DETAILS: Mapping[str, Mapping[str, int]] = MappingProxyType(
     {
-        "draft": MappingProxyType({"heatmap": 40_000, "surface": 8_000, "mesh": 8_000, "points": 12_000}),
-        "standard": MappingProxyType({"heatmap": 135_000, "surface": 30_000, "mesh": 30_000, "points": 45_000}),
-        "fine": MappingProxyType({"heatmap": 600_000, "surface": 120_000, "mesh": 120_000, "points": 180_000}),
+        "draft": MappingProxyType({"heatmap": 40_000, "surface": 8_000, "mesh": 8_000, "points": 15_000}),
+        "standard": MappingProxyType({"heatmap": 135_000, "surface": 26_000, "mesh": 26_000, "points": 60_000}),
+        "fine": MappingProxyType({"heatmap": 600_000, "surface": 120_000, "mesh": 120_000, "points": 240_000}),
     }
 )
 
@@ -354,8 +355,20 @@ def _scene_trace(
 def _points_trace(grid: Grid, hover: dict[str, Any]) -> go.Scatter3d:
     valid = ~np.isnan(grid.depth_m)
     x, y, z = _to_scene(grid.points[valid])
-    color = {"color": y, "coloraxis": "coloraxis"} if grid.rgb is None else {"color": _hex_colors(grid.rgb[valid])}
+    color = {"color": y, "coloraxis": "coloraxis"} if grid.rgb is None else _palette(grid.rgb[valid])
     return go.Scatter3d(x=x, y=y, z=z, mode="markers", marker={"size": 2, "line": {"width": 0}} | color, **hover)
+
+
+def _palette(rgb: np.ndarray) -> dict[str, Any]:
+    """Return marker settings that give each of `rgb` (N, 3) uint8 the likest of 256 colours: a byte each, not seven."""
+    if not len(rgb):
+        return {}
+    image = Image.fromarray(rgb[None]).quantize(256)
+    palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    stops = [[place, color] for place, color in zip(np.linspace(0, 1, len(palette)), _hex_colors(palette), strict=True)]
+    if len(stops) == 1:
+        stops = [[0, stops[0][1]], [1, stops[0][1]]]
+    return {"color": np.asarray(image)[0], "colorscale": stops, "cmin": 0, "cmax": max(1, len(palette) - 1)}
 
 
 def _mesh_trace(grid: Grid, faces: np.ndarray, hover: dict[str, Any], *, lit: bool) -> go.Mesh3d:

@@ -1,0 +1,106 @@
+"""Milliseconds, bytes and peak memory of geometry, figures and files: `python -m benchmarks.geometry`.
+
+One core; each photo size in its own process, whose peak resident memory counts everything, libraries included.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+SIZES = {"640x480": (480, 640), "4000x3000": (3000, 4000)}
+
+
+def room(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return depth (H, W) float32, metres, and a photo (H, W, 3) uint8 of a wall, a floor and forty boxes."""
+    height, width = size
+    rng = np.random.default_rng(0)
+    below = (np.arange(height) - (height - 1) / 2).clip(1) / (0.81 * width)
+    depth_m = np.repeat(np.minimum(6, 1.4 / below).astype(np.float32)[:, None], width, axis=1)
+    for top, left, near in zip(rng.random(40), rng.random(40), rng.uniform(1, 5, 40), strict=True):
+        box = np.s_[int(top * height) :, int(left * width) :]
+        part = depth_m[box][: height // 8, : width // 10]
+        np.minimum(part, near, out=part)
+    rgb = rng.integers(0, 256, (height, width, 3), np.uint8)
+    return depth_m, rgb
+
+
+def measure(size: tuple[int, int]) -> None:
+    """Print a row for each piece of work on a photo of `size`."""
+    from glpn import export, rendering
+    from glpn.camera import Camera
+    from glpn.geometry import point_cloud, surface_grid, triangle_mesh
+    from glpn.prediction import DepthPrediction
+
+    depth_m, rgb = room(size)
+    camera = Camera.assumed_like(0.81, size)
+    prediction = DepthPrediction(
+        depth_m=depth_m, variant="bench", max_depth_m=10.0, working_size=(480, 640), seconds=0.0, camera=camera
+    )
+
+    def figure(draw: Callable[[], "rendering.go.Figure"]) -> int:
+        return len(draw().to_json())
+
+    work: dict[str, Callable[[], int | None]] = {
+        "grid of 30,000": lambda: surface_grid(depth_m, camera, rgb, samples=30_000).points.nbytes,
+        "cut mesh (default)": lambda: triangle_mesh(depth_m, camera, rgb).faces.nbytes,
+        "point cloud (default)": lambda: point_cloud(depth_m, camera, rgb).points.nbytes,
+        "colorize": lambda: rendering.colorize(depth_m).nbytes,
+        "heatmap figure": lambda: figure(lambda: rendering.heatmap_figure(depth_m)),
+        "surface figure": lambda: figure(lambda: rendering.surface_figure(depth_m, camera)),
+        "surface figure, photo": lambda: figure(
+            lambda: rendering.surface_figure(depth_m, camera, rgb, texture="photo")
+        ),
+        "points figure, photo": lambda: figure(
+            lambda: rendering.surface_figure(depth_m, camera, rgb, style="points", texture="photo")
+        ),
+    }
+    for name, run in work.items():
+        row(name, run, repeats=5)
+    with TemporaryDirectory() as folder:
+        for name in export.FORMATS:
+            row(
+                f"file: {name}",
+                lambda name=name: export.write(prediction, rgb, folder, [name])[0].stat().st_size,  # type: ignore[misc]
+                repeats=1,
+            )
+    print(f"{'peak memory':24} {peak_mb():17.0f} MB", flush=True)
+
+
+def row(name: str, run: Callable[[], int | None], *, repeats: int) -> None:
+    """Run, and print the best time in ms and the bytes that `run` returns."""
+    seconds, size = [], None
+    for _ in range(repeats):
+        start = time.perf_counter()
+        size = run()
+        seconds.append(time.perf_counter() - start)
+    print(f"{name:24} {1000 * min(seconds):9.1f} ms {size or 0:12,d} bytes", flush=True)
+
+
+def peak_mb() -> float:
+    """Return the largest resident memory of this process so far, MB."""
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def main() -> None:
+    """Measure every size in a process of its own, or the one that is named."""
+    if len(sys.argv) > 1:
+        measure(SIZES[sys.argv[1]])
+        return
+    one_core = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    for name in SIZES:
+        print(f"\n{name}", flush=True)
+        command = [sys.executable, "-m", "benchmarks.geometry", name]
+        subprocess.run(command, check=True, env=one_core, cwd=Path(__file__).parent.parent)
+
+
+if __name__ == "__main__":
+    main()
