@@ -25,7 +25,7 @@ from glpn.metrics import DepthMetrics
 from .augmentation import Augmentation
 from .datasets import Pairs
 from .distributed import Group, share_batch_norm
-from .evaluation import Score, evaluate
+from .evaluation import Score, at_size, evaluate
 from .sampling import Batch, Samples, batches
 from .schedule import learning_rate
 from .tasks import Task
@@ -193,11 +193,9 @@ class Trainer:
             return None
         with self.averaged():
             score = evaluate(
-                self.task.predict,
+                at_size(self.task.predict, self.settings.augmentation.size, self.group.device),
                 self.validation,
-                size=self.settings.augmentation.size,
                 max_depth_m=self.task.max_depth_m,
-                device=self.group.device,
             )
         if self.on_validation:
             self.on_validation(self.step, score)

@@ -16,10 +16,12 @@ from glpn.errors import DataError
 from glpn.metrics import METRICS, DepthMetrics, crop_mask, depth_metrics, mean_metrics
 
 from .augmentation import fit
+from .corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from .datasets import Pairs
 
 logger = logging.getLogger(__name__)
 
+Estimate = Callable[[np.ndarray], np.ndarray]  # rgb (H, W, 3) uint8 -> depth (H, W) metres
 Predict = Callable[[Tensor], Tensor]  # images (B, 3, H, W) float32, 0 to 1 -> depth (B, H, W) metres
 
 
@@ -62,18 +64,15 @@ def score_image(
     return ImageScore(name, raw, scaled)
 
 
-@torch.no_grad()
 def evaluate(
-    predict: Predict,
+    estimate: Estimate,
     pairs: Pairs,
     *,
-    size: tuple[int, int],
     max_depth_m: float,
     crop: str = "none",
-    device: torch.device | str = "cpu",
     on_image: Callable[[int, ImageScore], None] | None = None,
 ) -> Score:
-    """Score `predict`, which sees pictures resized to `size`, at each pair's own size.
+    """Score `estimate` on every pair, at the pair's own size.
 
     Pairs that can't be used are logged and named in the result. Raises `DataError` if none can.
     """
@@ -82,13 +81,7 @@ def evaluate(
     for index in range(len(pairs)):
         try:
             pair = pairs[index]
-            image, _ = fit(pair.rgb, pair.depth_m, size)
-            batch = torch.from_numpy(image)[None].permute(0, 3, 1, 2).to(device)
-            predicted = predict(batch)[:, None].float()
-            predicted = F.interpolate(predicted, size=pair.depth_m.shape, mode="bilinear", align_corners=False)
-            score = score_image(
-                pair.name, predicted[0, 0].cpu().numpy(), pair.depth_m, max_depth_m=max_depth_m, crop=crop
-            )
+            score = score_image(pair.name, estimate(pair.rgb), pair.depth_m, max_depth_m=max_depth_m, crop=crop)
         except DataError as error:
             logger.warning("Skipped: %s", error)
             skipped.append(str(error))
@@ -97,6 +90,44 @@ def evaluate(
         if on_image:
             on_image(index, score)
     return Score.of(images, skipped)
+
+
+def at_size(predict: Predict, size: tuple[int, int], device: torch.device | str = "cpu") -> Estimate:
+    """Let `predict` see every picture resized to `size`, whatever its shape; its depth comes back at the picture's."""
+
+    @torch.no_grad()
+    def estimate(rgb: np.ndarray) -> np.ndarray:
+        image, _ = fit(rgb, np.zeros(rgb.shape[:2], np.float32), size)
+        depth = predict(torch.from_numpy(image)[None].permute(0, 3, 1, 2).to(device)).float()
+        whole = F.interpolate(depth[:, None], size=rgb.shape[:2], mode="bilinear", align_corners=False)
+        return whole[0, 0].cpu().numpy()
+
+    return estimate
+
+
+def robustness(
+    estimate: Estimate,
+    pairs: Pairs,
+    *,
+    max_depth_m: float,
+    crop: str = "none",
+    on_row: Callable[[str, tuple[Score, ...]], None] | None = None,
+) -> dict[str, tuple[Score, ...]]:
+    """Score `estimate` under each of the fifteen corruptions at strengths 1 to 5; `on_row` is told of each."""
+    result: dict[str, tuple[Score, ...]] = {}
+    for name in CORRUPTIONS:
+        result[name] = tuple(
+            evaluate(
+                lambda rgb, name=name, strength=strength: estimate(corrupt(rgb, name, strength)),  # type: ignore[misc]
+                pairs,
+                max_depth_m=max_depth_m,
+                crop=crop,
+            )
+            for strength in STRENGTHS
+        )
+        if on_row:
+            on_row(name, result[name])
+    return result
 
 
 def write_scores(path: Path, score: Score) -> None:

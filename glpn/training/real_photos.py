@@ -5,7 +5,7 @@ wheel (an OAK-D camera; depth by semi-global matching where both directions agre
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,7 @@ from glpn.metrics import depth_metrics, valid_pixels
 from glpn.rendering import colorize
 
 from .datasets import Pair, Pairs
-from .evaluation import ImageScore, Score
-
-Estimate = Callable[[np.ndarray], np.ndarray]  # rgb (H, W, 3) uint8 -> depth (H, W) metres
+from .evaluation import Estimate, ImageScore, Score
 
 NEAREST_M, FARTHEST_M = 0.5, 6.0  # the range in which the stereo pairs can be trusted
 MOTORCYCLE = {"focal_px": 994.978, "baseline_m": 0.193001, "offset_px": 31.086}  # Middlebury 2014, quarter size

@@ -92,13 +92,20 @@ class DeepTask(Task):
         self.heads = nn.ModuleList(nn.Conv2d(width, 1, 1) for _ in network.config.hidden_sizes)
         for head in self.heads:
             start_at_typical_depth(cast(nn.Conv2d, head))
-        self._teacher = [teacher.eval().requires_grad_(False)] if teacher is not None else []  # not a submodule
+        self._teacher = (
+            [teacher.eval().requires_grad_(False)] if teacher is not None else []
+        )  # a list: its weights are nobody's to train or save
         if isinstance(teacher, ConvolutionalTeacher):
             widths = teacher.config.channels[1:]
             self.projections = nn.ModuleList(
                 nn.Conv2d(own, other, 1) for own, other in zip(network.config.hidden_sizes, widths, strict=True)
             )
             self.norms = nn.ModuleList(nn.BatchNorm2d(other, affine=False) for other in widths)
+
+    def _apply(self, fn, recurse=True):  # type: ignore[no-untyped-def]
+        for teacher in self._teacher:  # moves with the task to its device and memory format
+            teacher._apply(fn, recurse)
+        return super()._apply(fn, recurse)
 
     def forward(self, images: Tensor, depth_m: Tensor) -> Tensor:
         network = cast(GLPNForDepthEstimation, self.network)

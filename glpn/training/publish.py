@@ -1,0 +1,115 @@
+"""From a trained folder to something that others can use and judge: model card, manifest row, the Hub."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glpn.checkpoint import find_weights, load_config
+from glpn.configuration import GLPNConfig
+from glpn.errors import ConfigError
+from glpn.hub import sha256_of
+from glpn.modeling import GLPNForDepthEstimation
+from glpn.zoo import ModelSpec, parse_manifest
+
+ROW = "manifest_row.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publication:
+    """What the folder can't tell by itself. `metrics` are measured: a list of manifest entries, maybe empty."""
+
+    id: str
+    title: str
+    repo_id: str
+    head: str
+    license: str
+    license_note: str
+    trained_on: str
+    working_short_side: int
+    fx_over_width: float
+    metrics: tuple[dict[str, Any], ...] = ()
+
+
+def write_publication(folder: Path, about: Publication) -> ModelSpec:
+    """Write README.md (the model card) and manifest_row.json beside a checkpoint; returns the row as the zoo reads it.
+
+    The checkpoint has to load first. Raises `CheckpointError`, or `ManifestError` if the row breaks the schema.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is not a folder. Give one that `train` or `distill` wrote.")
+    network = GLPNForDepthEstimation.from_pretrained(folder)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    config, weights = load_config(folder / "config.json"), find_weights(folder)
+    files = [folder / "config.json", folder / "preprocessor_config.json", weights]
+    described = [
+        {"name": path.name, "sha256": sha256_of(path), "size": path.stat().st_size} for path in files if path.exists()
+    ]
+    row = {
+        "id": about.id,
+        "title": about.title,
+        "head": about.head,
+        "encoder": config.encoder,
+        "max_depth_m": float(config.max_depth),
+        "max_depth_note": None,
+        "status": "published",
+        "source": {"kind": "hub", "repo_id": about.repo_id, "ref": "main", "revision": None, "files": described},
+        "working_short_side": about.working_short_side,
+        "camera": {
+            "fx_over_width": about.fx_over_width,
+            "fx_px": round(about.fx_over_width * about.working_short_side * 4 / 3, 2),
+        },
+        "parameters": parameters,
+        "license": about.license,
+        "license_note": about.license_note,
+        "metrics": list(about.metrics),
+    }
+    manifest = json.dumps({"schema": 1, "variants": [row]}, indent=2, ensure_ascii=False) + "\n"
+    spec = parse_manifest(manifest, path=folder / ROW)[0]
+    (folder / ROW).write_text(manifest, encoding="utf-8")
+    (folder / "README.md").write_text(model_card(about, config, parameters, described[-1]), encoding="utf-8")
+    return spec
+
+
+def model_card(about: Publication, config: GLPNConfig, parameters: int, weights: dict[str, Any]) -> str:
+    """Return the model card as Markdown with the Hub's front matter."""
+    measured = [
+        f"| {metric['dataset']} | "
+        + ", ".join(f"{key} {value}" for key, value in metric.items() if key not in ("dataset", "source"))
+        + f" | {metric['source']} |"
+        for metric in about.metrics
+    ]
+    accuracy = "\n".join(["| Data | Accuracy | Source |", "|---|---|---|", *measured])
+    return f"""---
+license: {about.license.lower() if " " not in about.license else "other"}
+pipeline_tag: depth-estimation
+tags: [glpn, depth]
+---
+
+# {about.title}
+
+GLPN (Global-Local Path Networks, arXiv 2201.07436), {config.encoder or "a custom encoder"}, {parameters:,} parameters.
+
+| | |
+|---|---|
+| Input | RGB / 255, no ImageNet normalisation, short side {about.working_short_side}, sides to multiples of 32 |
+| Output | depth in metres along the optical axis, 0 to {config.max_depth:g} |
+| Training camera | focal length {about.fx_over_width:g} × image width |
+| Trained on | {about.trained_on} |
+| Licence | {about.license}: {about.license_note} |
+
+```python
+from glpn import load_estimator
+
+prediction = load_estimator("{about.repo_id}")("photo.jpg")
+prediction.depth_m  # (H, W) float32, metres
+```
+
+`transformers.GLPNForDepthEstimation.from_pretrained("{about.repo_id}")` loads it too.
+
+## Accuracy
+
+{accuracy if measured else "Not measured. `python -m glpn evaluate` does it."}
+
+SHA-256 of `{weights["name"]}`: `{weights["sha256"]}`
+"""
