@@ -8,6 +8,7 @@ from urllib.parse import quote
 import numpy as np
 
 from glpn.export import FORMATS
+from glpn.hub import megabytes
 from glpn.prediction import DepthPrediction
 from glpn.zoo import ModelSpec
 
@@ -29,7 +30,7 @@ UNTRAINED_HELP = (
 
 def facts(rows: Iterable[tuple[str, str]]) -> str:
     """Return a definition list of (term, text) pairs; both are escaped."""
-    items = "".join(f"<div><dt>{escape(term)}</dt><dd>{_code(text)}</dd></div>" for term, text in rows)
+    items = "".join(f"<div><dt>{escape(term)}</dt><dd>{rich(text)}</dd></div>" for term, text in rows)
     return f'<dl class="facts">{items}</dl>'
 
 
@@ -52,7 +53,7 @@ def model_card(spec: ModelSpec, *, cached: bool, seconds: float | None) -> str:
     return (
         f'<section class="card" aria-label="Model card"><h3>{escape(spec.title)} '
         f'<span class="badge badge-{escape(spec.status)}">{escape(label)}</span></h3>'
-        f"<p>{_code(meaning)}</p>{facts(rows)}</section>"
+        f"<p>{rich(meaning)}</p>{facts(rows)}</section>"
     )
 
 
@@ -110,7 +111,7 @@ def advice(prediction: DepthPrediction) -> tuple[str, ...]:
 
 def notices(sentences: Iterable[str]) -> str:
     """Return sentences as a quiet list, or nothing."""
-    items = "".join(f"<li>{_code(sentence)}</li>" for sentence in sentences)
+    items = "".join(f"<li>{rich(sentence)}</li>" for sentence in sentences)
     return f'<ul class="notices">{items}</ul>' if items else ""
 
 
@@ -133,9 +134,7 @@ def table(head: tuple[str, ...], rows: Iterable[Iterable[str]], *, caption: str)
     body = ""
     for row in rows:
         first, *rest = row
-        body += (
-            f'<tr><th scope="row">{_code(first)}</th>' + "".join(f"<td>{_code(text)}</td>" for text in rest) + "</tr>"
-        )
+        body += f'<tr><th scope="row">{rich(first)}</th>' + "".join(f"<td>{rich(text)}</td>" for text in rest) + "</tr>"
     return (
         f'<div class="table-scroll"><table class="table"><caption>{escape(caption)}</caption>'
         f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
@@ -172,15 +171,11 @@ def progress(sentence: str, share: float | None) -> str:
     return f'<div class="progress" role="status"><p>{escape(sentence)}</p><progress{value} max="1"></progress></div>'
 
 
-def megabytes(size: float) -> str:
-    return f"{size / 1e6:.0f} MB" if size >= 1e7 else f"{size / 1e6:.1f} MB"
-
-
 def kilobytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 
-def _code(text: str) -> str:
-    """Escape `text`; what stands between backticks becomes code."""
-    parts = escape(text).split("`")
+def rich(plain: str) -> str:
+    """Escape `plain`; what stands between backticks becomes code."""
+    parts = escape(plain).split("`")
     return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))

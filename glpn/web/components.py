@@ -48,7 +48,7 @@ def figure(label: str, *, empty: str, elem_id: str, views: bool = False) -> gr.H
   <div class="figure-plot" tabindex="0" role="img" aria-label="{escape(label)}. {hint}" hidden></div>
   <p class="figure-empty">{escape(empty)}</p>
 </div>""",
-        script=_asset("figure.js"),
+        script=asset("figure.js"),
         elem_id=elem_id,
         plotly_url=PLOTLY_URL,
         cameras=CAMERAS,
@@ -70,7 +70,7 @@ def measure_photo(*, elem_id: str) -> gr.HTML:
   </div>
   <p class="figure-empty">Estimate a photo first; then click two points on it.</p>
 </div>""",
-        script=_asset("measure.js"),
+        script=asset("measure.js"),
         elem_id=elem_id,
     )
 
@@ -116,5 +116,6 @@ def _scripted(template: str, *, script: str, elem_id: str, **props: object) -> g
     return gr.HTML(html_template=template, js_on_load=script, apply_default_css=False, elem_id=elem_id, **props)
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """Return one of the text files in assets/."""
     return (ASSETS / name).read_text(encoding="utf-8")

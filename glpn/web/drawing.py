@@ -27,6 +27,8 @@ def heatmap(result: Result, choices: Choices) -> str:
         near_bright=choices.near == "bright",
         detail=choices.detail,
     )
+    height, width = result.prediction.size
+    figure.layout.meta = {"aspect": width / height}
     return _json(figure, result)
 
 

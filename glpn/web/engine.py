@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from glpn.camera import Camera
 from glpn.errors import Cancelled, UnknownModel, VariantNotTrained
-from glpn.hub import is_cached
+from glpn.hub import is_cached, megabytes
 from glpn.photo import Photo, load_photo
 from glpn.prediction import DepthPrediction
 from glpn.zoo import ModelSpec, Zoo
 
-from .cards import UNTRAINED_HELP, megabytes
+from .cards import UNTRAINED_HELP
 from .jobs import Progress, Report, Stopped
 from .links import Choices
 
@@ -57,6 +57,7 @@ class Engine:
         self.host = host
         self.seconds: dict[str, float] = {}  # per variant, of its last standard run
         self._one_at_a_time = threading.Lock()
+        self._run = on_gpu(run)
 
     def check(self, model: str) -> ModelSpec | None:
         """Return the row of a variant that can be run, or None for a checkpoint outside the zoo; raise for others."""
@@ -95,7 +96,7 @@ class Engine:
             if stopped():
                 raise Cancelled("Stopped.")
             report(Progress(f"Estimating depth with {model}."))
-            prediction = run(
+            prediction = self._run(
                 estimator,
                 loaded,
                 resolution=choices.res,
@@ -116,7 +117,17 @@ def _camera(choices: Choices, photo: Photo, spec: ModelSpec) -> Camera | None:
     return None
 
 
+def on_gpu(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `function` so that ZeroGPU lends it a graphics card; unchanged where there is no such thing."""
+    try:
+        import spaces
+    except ImportError:
+        return function
+    decorated: Callable[..., Any] = spaces.GPU(function)
+    return decorated
+
+
 def run(estimator: Any, photo: Photo, **settings: Any) -> DepthPrediction:
-    """Run the model; on a Space with ZeroGPU, `on_gpu` puts this on the graphics card."""
+    """Run the model: what `on_gpu` takes to the graphics card."""
     prediction: DepthPrediction = estimator(photo, **settings)
     return prediction

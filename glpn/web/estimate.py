@@ -3,7 +3,6 @@
 Each returns a mapping from names of the page's components to their new values; `page` knows which component that is.
 """
 
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -81,8 +80,7 @@ def estimate(
     engine.check(model)
     if not photo:
         raise PhotoNotFound("There is no photo yet. Drop one, take one, or choose a sample.")
-    session.stop.set()  # a run that this page still has going gives way
-    stop = session.stop = threading.Event()
+    stop = session.new_stop()
     yield {"progress": cards.progress("Reading the photo.", None)}
     job = follow(lambda report, stopped: engine.estimate(model, photo, choices, report=report, stopped=stopped), stop)
     while True:

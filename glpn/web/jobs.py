@@ -1,5 +1,6 @@
 """Long work in a thread of its own, so that the page can show its progress and let go of it within a moment."""
 
+import contextvars
 import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -41,7 +42,8 @@ def follow(
         except BaseException as error:  # handed to the caller below
             errors.append(error)
 
-    thread = threading.Thread(target=run, name="glpn-job", daemon=True)
+    # ZeroGPU looks the visitor up in the context.
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(run,), name="glpn-job", daemon=True)
     thread.start()
     shown = None
     try:

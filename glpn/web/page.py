@@ -1,62 +1,61 @@
-"""The page: layout and wiring. What happens is in `estimate`, `compare` and `zoo_page`; what is drawn in `drawing`."""
+"""The page as a whole: its parts, its header, and what belongs to all of them."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from glpn.rendering import COLOR_MAPS
 from glpn.zoo import Zoo
 
-from . import cards, components, estimate
+from .about import about
+from .api import add_api
+from .compare import ComparePage
 from .engine import Engine, Host, Store
-from .guard import plain_errors
-from .links import RESOLUTIONS, Choices
-from .samples import BY_ID, SAMPLES, VARIANT
-from .session import Session, Sessions
+from .estimate_page import EstimatePage
+from .link_box import LinkBox
+from .samples import VARIANT
+from .session import Sessions
+from .zoo_page import ZooPage
 
 TITLE = "GLPN Depth Zoo"
-EMPTY = "Nothing to show yet: choose a photo and press “Estimate depth”."
-INFERENCE = {"concurrency_id": "inference", "concurrency_limit": 1}
-QUICK: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
-TAB_LABELS = {
-    "depth": "Depth",
-    "slider": "Slider",
-    "3d": "3D",
-    "measure": "Measure",
-    "statistics": "Statistics",
-    "files": "Files",
-}
-VIEW_FIELDS = tuple(field.name for field in fields(Choices) if field.name not in ("model", "sample", "page", "tab"))
-SCENES = {"nyu": "Indoor (NYU)", "kitti": "Outdoor (KITTI)"}
-EMBEDDED, OTHER = "embedded", "other"
+QUEUE_SIZE = 32  # visitors who wait; the next one is asked to come back
 
 
 def build_demo(zoo: Zoo, store: Store, *, host: Host | None = None, model: str = VARIANT) -> gr.Blocks:
     """Build the page around a zoo and a store of models. Nothing is loaded until a visitor asks."""
-    host = host or Host.detect()
-    engine = Engine(zoo, store, host=host)
+    engine = Engine(zoo, store, host=host or Host.detect())
     sessions = Sessions(Path(get_upload_folder()) / "sessions")
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 3600), fill_width=True) as demo:
-        _header()
-        with gr.Tabs(elem_id="pages"), gr.Tab("Estimate", id="estimate"):
-            _EstimatePage(demo, engine, sessions, default_model=model)
+        with gr.Row(elem_id="top"):
+            _header()
+            link = LinkBox()
+        link.add_box()
+        with gr.Tabs(elem_id="pages") as pages:
+            with gr.Tab("Estimate", id="estimate") as estimate_tab:
+                estimate = EstimatePage(engine, sessions, default_model=model)
+            with gr.Tab("Compare models", id="compare") as compare_tab:
+                ComparePage(engine, sessions, photo=estimate.photo, view=estimate.view)
+            with gr.Tab("Zoo", id="zoo") as zoo_tab:
+                ZooPage(engine, sessions, tab=zoo_tab)
+            with gr.Tab("About", id="about") as about_tab:
+                about(zoo)
+        link.follow({"estimate": estimate_tab, "compare": compare_tab, "zoo": zoo_tab, "about": about_tab})
+        estimate.wire_load(demo, pages, link)
+        add_api(engine)
 
         def leave(request: gr.Request) -> None:
             sessions.close(request.session_hash)
 
         demo.unload(leave)
-    demo.queue(max_size=32, default_concurrency_limit=4)
+    demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=4)
     return demo
 
 
 def _header() -> None:
     gr.HTML(
         f"""<header class="top"><h1>{TITLE}</h1><p>Depth in metres from one photo, and the surface to turn in your
-hand.</p><button type="button" class="figure-button" data-theme-switch>Dark or light</button></header>""",
+hand.</p><button type="button" class="figure-button" data-theme-switch title="Switch between dark and light">Dark or
+light</button></header>""",
         js_on_load="""
 element.querySelector("[data-theme-switch]").addEventListener("click", () => {
   const dark = document.body.classList.toggle("dark");
@@ -68,349 +67,3 @@ try {
 } catch {}""",
         apply_default_css=False,
     )
-
-
-class _EstimatePage:
-    """Layout and wiring of the Estimate page."""
-
-    def __init__(self, demo: gr.Blocks, engine: Engine, sessions: Sessions, *, default_model: str) -> None:
-        self.demo = demo
-        self.engine = engine
-        self.sessions = sessions
-        self.default_model = default_model
-        self.shown: dict[str, Any] = {}
-        self.views: dict[str, Any] = {}
-        self.tab = gr.State("depth")
-        with gr.Row(elem_id="estimate"):
-            with gr.Column(scale=1, min_width=320, elem_id="choices"):
-                self._photo()
-                self._model()
-                self._run()
-                self._settings()
-                self.card = gr.HTML(card_of(self.engine, self.default_model), elem_id="card", apply_default_css=False)
-            with gr.Column(scale=2, min_width=320, elem_id="results"):
-                self._results()
-        self._wire()
-
-    # ------------------------------------------------------------------------------------------------------ layout
-
-    def _photo(self) -> None:
-        self.photo = components.photo_input(elem_id="photo")
-        self.samples = components.sample_picker(SAMPLES, elem_id="samples")
-
-    def _model(self) -> None:
-        scenes = [(label, head) for head, label in SCENES.items()]
-        scenes.append(("Embedded", EMBEDDED))
-        if self.engine.host.own_checkpoints:
-            scenes.append(("Another checkpoint", OTHER))
-        scene = scene_of(self.engine, self.default_model)
-        with gr.Group():
-            self.scene = gr.Radio(scenes, value=scene, label="Model", elem_id="scene")
-            self.variant = gr.Radio(
-                variants_of(self.engine, scene), value=self.default_model, label="Encoder", elem_id="variant"
-            )
-            self.checkpoint = gr.Textbox(
-                label="Hub repository or folder",
-                placeholder="owner/name or owner/name@revision",
-                visible=False,
-                max_lines=1,
-                elem_id="checkpoint",
-            )
-
-    def _run(self) -> None:
-        with gr.Row(elem_id="run"):
-            self.run = gr.Button("Estimate depth", variant="primary", elem_id="go", scale=2)
-            self.stop = gr.Button("Stop", elem_id="stop", scale=1, interactive=False)
-        self.shown["progress"] = gr.HTML(apply_default_css=False, elem_id="progress")
-
-    def _settings(self) -> None:
-        with gr.Accordion("Settings", open=False):
-            self.views["res"] = gr.Radio(
-                [("Standard", "standard"), ("Fast", "fast"), ("Native", "native")],
-                value=RESOLUTIONS[0],
-                label="Working resolution",
-                info="Standard is what the model was trained at; native is the photo's own size and may take long.",
-            )
-            self.views["flip"] = gr.Checkbox(
-                label="Flip averaging", info="Mean of the photo and its mirror image: twice the time, steadier."
-            )
-            self.views["camera"] = gr.Radio(
-                [
-                    ("From the photo's EXIF", "auto"),
-                    ("Field of view", "fov"),
-                    ("Assume the training camera", "assumed"),
-                ],
-                value="auto",
-                label="Camera",
-                info="Where EXIF says nothing, the training camera is assumed.",
-            )
-            self.views["fov"] = gr.Slider(
-                5, 170, value=63, step=1, label="Horizontal field of view (degrees)", visible=False
-            )
-            self.views["correct"] = gr.Checkbox(
-                value=True,
-                label="Correct metres for the focal length",
-                info="A longer lens makes things look nearer. Applies where the focal length is known.",
-            )
-
-    def _results(self) -> None:
-        with gr.Tabs(elem_id="tabs") as self.tabs:
-            with gr.Tab(TAB_LABELS["depth"], id="depth") as depth:
-                self.shown["heatmap"] = components.figure("Depth map in metres", empty=EMPTY, elem_id="heatmap")
-            with gr.Tab(TAB_LABELS["slider"], id="slider") as slider:
-                self.shown["slider"] = gr.ImageSlider(
-                    label="Photo and depth", show_label=False, interactive=False, elem_id="slider", max_height=640
-                )
-            with gr.Tab(TAB_LABELS["3d"], id="3d") as surface:
-                self.shown["surface"] = components.figure(
-                    "The scene in 3D, in metres", empty=EMPTY, views=True, elem_id="surface"
-                )
-                with gr.Row():
-                    self.views["style"] = gr.Radio(
-                        [("Surface", "surface"), ("Mesh", "mesh"), ("Points", "points")], value="surface", label="Shape"
-                    )
-                    self.views["texture"] = gr.Radio(
-                        [("Photo", "photo"), ("Depth", "depth")], value="photo", label="Coloured by"
-                    )
-                    self.views["cut"] = gr.Slider(
-                        0.005,
-                        0.3,
-                        value=0.05,
-                        step=0.005,
-                        label="Edge cut",
-                        info="Cut where depth jumps by more than this share.",
-                    )
-            with gr.Tab(TAB_LABELS["measure"], id="measure") as measure:
-                self.shown["measure"] = components.measure_photo(elem_id="measure")
-                self.shown["distances"] = gr.HTML(apply_default_css=False, elem_id="distances")
-                with gr.Row():
-                    self.undo = gr.Button("Take back the last point", size="sm")
-                    self.clear = gr.Button("Clear", size="sm")
-            with gr.Tab(TAB_LABELS["statistics"], id="statistics") as statistics:
-                self.shown["histogram"] = components.figure("Histogram of depth", empty=EMPTY, elem_id="histogram")
-                self.shown["numbers"] = gr.HTML(apply_default_css=False, elem_id="numbers")
-            with gr.Tab(TAB_LABELS["files"], id="files") as files:
-                self.shown["files"] = gr.HTML(apply_default_css=False, elem_id="files")
-        self.tab_items = dict(zip(TAB_LABELS, (depth, slider, surface, measure, statistics, files), strict=True))
-        self.shown["status"] = gr.HTML(apply_default_css=False, elem_id="status")
-        with gr.Group():
-            with gr.Row():
-                self.views["colors"] = gr.Dropdown(list(COLOR_MAPS), value="turbo", label="Colours", filterable=False)
-                self.views["range"] = gr.Radio(
-                    [("Robust (2–98 %)", "robust"), ("Full", "full"), ("Fixed", "fixed")], value="robust", label="Range"
-                )
-                self.views["near"] = gr.Radio(
-                    [("Near is bright", "bright"), ("Far is bright", "dark")], value="bright", label="Direction"
-                )
-                self.views["detail"] = gr.Radio(
-                    [("Draft", "draft"), ("Standard", "standard"), ("Fine", "fine")], value="standard", label="Detail"
-                )
-            with gr.Row(visible=False) as self.fixed:
-                self.views["low"] = gr.Number(value=0, minimum=0, maximum=1000, label="From (m)")
-                self.views["high"] = gr.Number(value=10, minimum=0, maximum=1000, label="To (m)")
-
-    # ------------------------------------------------------------------------------------------------------ wiring
-
-    def _wire(self) -> None:
-        views = [self.views[name] for name in VIEW_FIELDS]
-        outputs = list(self.shown.values())
-        model = [self.scene, self.variant, self.checkpoint]
-
-        @plain_errors
-        def redraw(request: gr.Request, tab: str, *values: Any) -> dict[Any, Any]:
-            return self._named(estimate.draw(self._session(request), tab, _choices(values)))
-
-        @plain_errors
-        def files(request: gr.Request, tab: str, *values: Any) -> Iterator[dict[Any, Any]]:
-            session = self._session(request)
-            if tab == "files" and session.result:
-                for shown in estimate.write_files(session, _choices(values)):
-                    yield self._named(shown)
-
-        def then_files(event: Any) -> None:
-            """Write the downloads after `event`, where that tab is open."""
-            event.then(
-                files,
-                [self.tab, *views],
-                self.shown["files"],
-                show_progress="hidden",
-                api_visibility="private",
-                concurrency_id="files",
-                concurrency_limit=2,
-            )
-
-        redrawn = gr.on(
-            [
-                self.views[name].input
-                for name in ("colors", "range", "near", "detail", "style", "texture", "low", "high")
-            ]
-            + [self.views["cut"].release],
-            redraw,
-            [self.tab, *views],
-            outputs,
-            trigger_mode="always_last",
-            **QUICK,
-        )
-        then_files(redrawn)
-        for name, item in self.tab_items.items():
-            then_files(item.select(self._tab_chosen(name), views, [self.tab, *outputs], **QUICK))
-
-        self.views["range"].input(
-            lambda value: gr.Row(visible=value == "fixed"), self.views["range"], self.fixed, **QUICK
-        )
-        self.views["camera"].input(
-            lambda value: gr.Slider(visible=value == "fov"), self.views["camera"], self.views["fov"], **QUICK
-        )
-        self._wire_model()
-
-        @plain_errors
-        def run(
-            request: gr.Request, photo: str | None, tab: str, scene: str, variant: str, checkpoint: str, *values: Any
-        ) -> Iterator[dict[Any, Any]]:
-            session = self._session(request)
-            chosen = checkpoint if scene == OTHER else variant
-            if photo and photo not in {str(sample.photo) for sample in SAMPLES}:
-                session.uploads.add(Path(photo))
-            for shown in estimate.estimate(session, self.engine, photo, chosen, _choices(values), tab):
-                yield self._named(shown) | {self.stop: gr.Button(interactive="status" not in shown)}
-
-        def done(scene: str, variant: str) -> tuple[Any, str, Any]:
-            card = card_of(self.engine, variant) if scene != OTHER else gr.skip()
-            return gr.Button(interactive=False), "", card
-
-        running = self.run.click(
-            run,
-            [self.photo, self.tab, *model, *views],
-            [*outputs, self.stop],
-            show_progress="minimal",
-            show_progress_on=[self.shown["progress"]],
-            api_visibility="private",
-            **INFERENCE,
-        )
-        then_files(running)
-        running.then(done, [self.scene, self.variant], [self.stop, self.shown["progress"], self.card], **QUICK)
-
-        def stop(request: gr.Request) -> tuple[Any, str]:
-            self._session(request).stop.set()
-            return gr.Button(interactive=False), ""
-
-        self.stop.click(stop, None, [self.stop, self.shown["progress"]], queue=False, **QUICK)
-
-        @plain_errors
-        def sample(
-            request: gr.Request, data: gr.EventData, tab: str, scene: str, variant: str, *values: Any
-        ) -> dict[Any, Any]:
-            session = self._session(request)
-            chosen = BY_ID[data.sample]
-            session.show(estimate.example(chosen))
-            shown = estimate.draw(session, tab, _choices(values)) | {"status": estimate.status(session)}
-            return self._named(shown) | {self.photo: str(chosen.photo)}
-
-        then_files(
-            self.samples.pick(sample, [self.tab, self.scene, self.variant, *views], [self.photo, *outputs], **QUICK)
-        )
-
-        @plain_errors
-        def pick(request: gr.Request, data: gr.EventData) -> dict[Any, Any]:
-            return self._named(estimate.pick_point(self._session(request), data.x, data.y))
-
-        measured = [self.shown["measure"], self.shown["distances"]]
-        self.shown["measure"].pick(pick, None, measured, **QUICK)
-        for button, last in ((self.undo, True), (self.clear, False)):
-            button.click(_clear(self._session, self._named, last=last), None, measured, **QUICK)
-
-        @plain_errors
-        def load(request: gr.Request) -> dict[Any, Any]:
-            session = self._session(request)
-            choices, notes = estimate.opened(
-                request.query_params, session, self.engine, default_model=self.default_model
-            )
-            status = estimate.status(session) + cards.notices(notes)
-            shown = estimate.draw(session, choices.tab, choices) | {"status": status}
-            scene = scene_of(self.engine, choices.model)
-            return (
-                self._named(shown)
-                | {self.views[name]: getattr(choices, name) for name in VIEW_FIELDS}
-                | {
-                    self.photo: estimate.shown_photo(session),
-                    self.tab: choices.tab,
-                    self.tabs: gr.Tabs(selected=choices.tab),
-                    self.scene: scene,
-                    self.variant: gr.Radio(variants_of(self.engine, scene), value=choices.model),
-                    self.card: card_of(self.engine, choices.model),
-                    self.fixed: gr.Row(visible=choices.range == "fixed"),
-                    self.views["fov"]: gr.Slider(value=choices.fov, visible=choices.camera == "fov"),
-                }
-            )
-
-        self.demo.load(
-            load,
-            None,
-            [*outputs, *views, self.photo, self.tab, self.tabs, self.scene, self.variant, self.card, self.fixed],
-            **QUICK,
-        )
-
-    def _wire_model(self) -> None:
-        def scene_chosen(scene: str) -> tuple[Any, Any, Any]:
-            choices = variants_of(self.engine, scene)
-            variant = next((id_ for _, id_ in choices if self.engine.zoo[id_].ready), None)
-            card = card_of(self.engine, variant) if variant else cards.checkpoint_card()
-            return (
-                gr.Radio(choices, value=variant, visible=scene != OTHER),
-                gr.Textbox(visible=scene == OTHER),
-                card,
-            )
-
-        self.scene.input(scene_chosen, self.scene, [self.variant, self.checkpoint, self.card], **QUICK)
-        self.variant.input(lambda variant: card_of(self.engine, variant), self.variant, self.card, **QUICK)
-
-    def _tab_chosen(self, name: str) -> Callable[..., dict[Any, Any]]:
-        @plain_errors
-        def chosen(request: gr.Request, *values: Any) -> dict[Any, Any]:
-            session = self._session(request)
-            shown = estimate.draw(session, name, _choices(values)) if session.result else {}
-            return self._named(shown) | {self.tab: name}
-
-        return chosen
-
-    def _session(self, request: gr.Request) -> Session:
-        return self.sessions.open(request.session_hash)
-
-    def _named(self, shown: estimate.Shown) -> dict[Any, Any]:
-        return {self.shown[name]: value for name, value in shown.items()}
-
-
-def _choices(values: tuple[Any, ...]) -> Choices:
-    """Pack the widgets' values; a number that was wiped out counts as its default."""
-    named = dict(zip(VIEW_FIELDS, values, strict=True))
-    return Choices(**{name: value for name, value in named.items() if value is not None})
-
-
-def _clear(session_of: Callable[..., Session], named: Callable[..., Any], *, last: bool) -> Callable[..., Any]:
-    @plain_errors
-    def clear(request: gr.Request) -> dict[Any, Any]:
-        return named(estimate.clear_points(session_of(request), last=last))
-
-    return clear
-
-
-def scene_of(engine: Engine, model: str) -> str:
-    if model not in engine.zoo:
-        return OTHER
-    return engine.zoo[model].head if engine.zoo[model].head in SCENES else EMBEDDED
-
-
-def variants_of(engine: Engine, scene: str) -> list[tuple[str, str]]:
-    """Return (label, variant id) of a scene's encoders; what can't be run says so."""
-    if scene == EMBEDDED:
-        return [(spec.id, spec.id) for spec in engine.zoo if spec.head not in SCENES]
-    return [
-        (f"{spec.encoder}" if spec.ready else f"{spec.encoder} (untrained)", spec.id)
-        for spec in engine.zoo
-        if spec.head == scene
-    ]
-
-
-def card_of(engine: Engine, model: str) -> str:
-    spec = engine.zoo[model]
-    return cards.model_card(spec, cached=engine.cached(spec), seconds=engine.seconds.get(model))

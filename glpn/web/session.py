@@ -42,12 +42,18 @@ class Session:
 
     root: Path
     result: Result | None = None
-    compared: Result | None = None
+    compared: tuple[tuple[str, DepthPrediction], ...] = ()
     points: tuple[tuple[int, int], ...] = ()
     uploads: set[Path] = field(default_factory=set)
     stop: threading.Event = field(default_factory=threading.Event)
     used: float = field(default_factory=time.monotonic)
     _folder: Path | None = None
+
+    def new_stop(self) -> threading.Event:
+        """Return the flag of a new piece of work; what this page still has going gives way to it."""
+        self.stop.set()
+        self.stop = threading.Event()
+        return self.stop
 
     @property
     def folder(self) -> Path:
@@ -68,7 +74,8 @@ class Session:
 
     @property
     def size_bytes(self) -> int:
-        return self.result.size_bytes if self.result else 0
+        compared = sum(prediction.depth_m.nbytes for _, prediction in self.compared)
+        return compared + (self.result.size_bytes if self.result else 0)
 
 
 class Sessions:
@@ -121,4 +128,4 @@ def _close(session: Session, kept: set[Path]) -> None:
     session.remove_files()
     for upload in session.uploads - kept:
         upload.unlink(missing_ok=True)
-    session.result = session.compared = None
+    session.result, session.compared = None, ()

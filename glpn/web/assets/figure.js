@@ -125,6 +125,11 @@ async function draw() {
     empty.hidden = true;
     plot.hidden = false;
     if (tools) tools.hidden = false;
+    const aspect = layout.meta?.aspect; // width over height of the picture, colour bar left out
+    if (aspect) {
+      const height = (box.clientWidth - 104) / aspect + 40;
+      plot.style.height = `${Math.round(Math.min(Math.max(height, 200), Math.max(320, 0.74 * window.innerHeight)))}px`;
+    }
     await Plotly.react(plot, figure.data, layout, config);
     if (plot.dataset.bound !== "yes") {
       plot.dataset.bound = "yes";
@@ -207,7 +212,13 @@ new ResizeObserver(() => {
   if (plot.layout && plot.offsetWidth > 0 && window.Plotly) window.Plotly.Plots.resize(plot);
 }).observe(plot);
 
-new MutationObserver(() => draw()).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+let dark = document.body.classList.contains("dark");
+new MutationObserver(() => {
+  if (dark !== document.body.classList.contains("dark")) {
+    dark = !dark;
+    draw();
+  }
+}).observe(document.body, { attributes: true, attributeFilter: ["class"] });
 
 watch("value", draw);
 draw();

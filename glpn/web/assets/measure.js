@@ -30,7 +30,7 @@ function draw() {
     node("line", { x1: a[0], y1: a[1], x2: b[0], y2: b[1], class: "measure-halo", "stroke-width": unit * 0.9 });
     node("line", { x1: a[0], y1: a[1], x2: b[0], y2: b[1], class: "measure-line", "stroke-width": unit * 0.4 });
     const x = Math.min(Math.max((a[0] + b[0]) / 2, unit * 7), value.width - unit * 7);
-    const y = Math.max((a[1] + b[1]) / 2 - unit * 1.5, unit * 3);
+    const y = Math.max((a[1] + b[1]) / 2 - unit * 2.5, unit * 3);
     node("text", { x, y, class: "measure-text", "font-size": unit * 3, "stroke-width": unit * 0.7 }, text);
   }
   for (const [x, y] of value.points) {

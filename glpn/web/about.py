@@ -1,0 +1,27 @@
+"""The About page: what the numbers mean, how the network works, what it may be used for, and which versions run."""
+
+import platform
+from importlib.metadata import version
+
+import gradio as gr
+
+from glpn.zoo import Zoo
+
+from . import cards
+from .components import asset
+from .samples import SAMPLES
+
+RUNTIME = ("gradio", "torch", "huggingface_hub", "plotly", "numpy", "pillow", "safetensors", "trimesh")
+
+
+def about(zoo: Zoo) -> None:
+    """Add the page's content to the Blocks that are being built."""
+    weights = [(spec.id, spec.license, spec.license_note) for spec in zoo.ready]
+    photos = [(sample.title, sample.credit) for sample in SAMPLES]
+    html = asset("about.html").format(
+        network=asset("network.svg"),
+        licences=cards.table(("Variant", "Licence", "Note"), weights, caption="Weights"),
+        credits=cards.table(("Photo", "Credit"), photos, caption="Sample photos"),
+        versions=cards.facts([("Python", platform.python_version()), *((name, version(name)) for name in RUNTIME)]),
+    )
+    gr.HTML(html, apply_default_css=False, elem_id="about")
