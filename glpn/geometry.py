@@ -102,17 +102,17 @@ def sample_depth(
     height, width = _check_depth(depth_m)
     row_edges, col_edges = (_block_edges(*sides) for sides in _grid_sides(height, width, samples))
     rows, cols = ((edges[:-1] + edges[1:] - 1).astype(np.float32) / 2 for edges in (row_edges, col_edges))
-    inverse = np.full(depth_m.shape, np.nan, np.float32)
-    np.divide(1, depth_m, out=inverse, where=is_measured(depth_m), casting="same_kind")
+    measured = is_measured(depth_m)
     if rows.size == height and cols.size == width:
-        return 1 / inverse, rows, cols
+        return np.where(measured, depth_m, np.nan).astype(np.float32), rows, cols
+    inverse = np.full(depth_m.shape, np.nan, np.float32)
+    np.divide(1, depth_m, out=inverse, where=measured, casting="same_kind")
 
     def blocks(reduce: np.ufunc, values: np.ndarray, dtype: type | None = None) -> np.ndarray:
         across = reduce.reduceat(values, col_edges[:-1], axis=1, dtype=dtype)
         return reduce.reduceat(across, row_edges[:-1], axis=0, dtype=dtype)
 
     near, far = blocks(np.fmax, inverse), blocks(np.fmin, inverse)
-    measured = ~np.isnan(inverse)
     count, total = blocks(np.add, measured, np.int32), blocks(np.add, np.where(measured, inverse, 0))
     middle = np.repeat(np.repeat((near + far) / 2, np.diff(row_edges), axis=0), np.diff(col_edges), axis=1)
     front = inverse > middle

@@ -61,11 +61,11 @@ ERROR_COLORS = _color_map("rdbu_r")
 STYLES = ("surface", "mesh", "points")
 TEXTURES = ("depth", "photo")
 
-# Samples per figure. In its JSON a heatmap's sample takes 5 to 7 bytes, a point 20, a vertex with faces up to 52.
+# Samples per figure. In its JSON a heatmap's sample takes 5 to 7 bytes, a point up to 26, a vertex with faces up to 52.
 DETAILS: Mapping[str, Mapping[str, int]] = MappingProxyType(
     {
         "draft": MappingProxyType({"heatmap": 40_000, "surface": 8_000, "mesh": 8_000, "points": 15_000}),
-        "standard": MappingProxyType({"heatmap": 135_000, "surface": 26_000, "mesh": 26_000, "points": 60_000}),
+        "standard": MappingProxyType({"heatmap": 135_000, "surface": 26_000, "mesh": 26_000, "points": 52_000}),
         "fine": MappingProxyType({"heatmap": 600_000, "surface": 120_000, "mesh": 120_000, "points": 240_000}),
     }
 )
