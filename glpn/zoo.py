@@ -23,6 +23,7 @@ PACKAGE = Path(__file__).parent
 MANIFEST = PACKAGE / "weights_manifest.json"
 SCHEMA_VERSION = 1
 STATUS_OF_KIND = {"package": "embedded", "folder": "local", "hub": "published", "encoder": "untrained"}
+SOME_TEXT = r"(?s).*[!-~\u00a1-\uffff].*"
 WEIGHT_SUFFIXES = (".safetensors", ".safetensors.index.json", ".bin")
 
 
@@ -345,10 +346,10 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def _text(pattern: str = r"(?s).*\S.*") -> Callable[[Any], str]:
+def _text(pattern: str = SOME_TEXT) -> Callable[[Any], str]:
     def check(value: Any) -> str:
         if not isinstance(value, str) or not re.fullmatch(pattern, value, re.ASCII):
-            raise _Wrong(f"{_shown(value)}, not a text like {pattern!r}")
+            raise _Wrong(f"{_shown(value)}, not {'a text' if pattern == SOME_TEXT else f'a text like {pattern}'}")
         return value
 
     return check

@@ -49,7 +49,7 @@ def set_value(text: str, path: tuple[str | int, ...], value: Any) -> str:
     if path in spans:
         start, end = spans[path]
         return text[:start] + written + text[end:]
-    end = max(end for other, (_, end) in spans.items() if other[:-1] == path[:-1])
+    end = max(end for other, (_, end) in spans.items() if other and other[:-1] == path[:-1])
     return f"{text[:end]}, {json.dumps(path[-1])}: {written}{text[end:]}"
 
 

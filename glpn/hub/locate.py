@@ -86,7 +86,7 @@ def locate(
             raise _not_trained(spec, zoo)
         return _from_folder(spec, cancelled) if spec.folder else _from_hub(spec, get)
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if text and folder.is_dir():
         return _users_folder(folder)
     match = re.fullmatch(r"([A-Za-z0-9][\w.-]*/[\w.-]+)(?:@([\w./-]+))?", text, re.ASCII)
     if match is None:
