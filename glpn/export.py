@@ -211,7 +211,7 @@ def encode_depth_png(depth_m: np.ndarray, scale: int) -> bytes:
     """
     measured = is_measured(depth_m)
     deepest = float(depth_m.max(where=measured, initial=0))
-    if deepest * scale > 65_535:
+    if round(deepest * scale) > 65_535:
         raise ExportError(
             f"The depth goes to {deepest:.1f} m; a 16-bit PNG of {scale} steps per metre ends at {65_535 / scale:.1f} "
             "m. Write 'npy' or 'tiff' instead."
@@ -230,7 +230,7 @@ def encode_depth_png(depth_m: np.ndarray, scale: int) -> bytes:
 def _metric_scale(depth_m: np.ndarray) -> int:
     """Return the steps per metre that 16 bits have room for: 1000, or 256 for depth beyond 65.535 m."""
     deepest = float(depth_m.max(where=is_measured(depth_m), initial=0))
-    return MM_SCALE if deepest * MM_SCALE <= 65_535 else KITTI_SCALE
+    return MM_SCALE if round(deepest * MM_SCALE) <= 65_535 else KITTI_SCALE
 
 
 def _npy(job: _Job) -> bytes:
