@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import pytest
 from huggingface_hub import constants
@@ -154,6 +154,9 @@ class Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         if path.startswith("/cdn/"):
             self._send_stored(path.removeprefix("/cdn/"))
+        elif path.startswith("/api/resolve-cache/models/"):
+            owner, name, commit, file = path.removeprefix("/api/resolve-cache/models/").split("/", 3)
+            self._send_resolved(f"{owner}/{name}", commit, unquote(file), redirect=False)
         elif path.startswith("/api/models/"):
             self._send_info(path.removeprefix("/api/models/"))
         elif "/resolve/" in path:
@@ -199,7 +202,7 @@ class Handler(BaseHTTPRequestHandler):
         body = json.dumps(info | {"siblings": siblings, "tags": [], "downloads": 0, "likes": 0}).encode()
         self.answer(200, {"Content-Type": "application/json; charset=utf-8"}, body)
 
-    def _send_resolved(self, repo_id: str, revision: str, name: str) -> None:
+    def _send_resolved(self, repo_id: str, revision: str, name: str, *, redirect: bool = True) -> None:
         opened = self._open(repo_id, revision)
         if opened is None:
             return
@@ -210,6 +213,10 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(404, headers | {"X-Error-Code": "EntryNotFound", "X-Error-Message": "Entry not found"}, b"")
             return
         etag = etag_of(content)
+        if len(content) < LFS_FROM_BYTES and redirect and not repo_id.startswith("datasets/"):
+            place = f"/api/resolve-cache/models/{repo_id}/{commit}/{quote(name, safe='')}"
+            self.answer(307, headers | {"Location": place}, b"Temporary Redirect")
+            return
         if len(content) < LFS_FROM_BYTES:
             self.answer(200, headers | {"ETag": f'"{etag}"'}, content)
             return

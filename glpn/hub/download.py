@@ -61,6 +61,7 @@ def fetch(
     cache_dir: str | PathLike[str] | None = None,
     token: str | None = None,
     local_files_only: bool = False,
+    rehash: bool = False,
     progress: Progress | None = None,
     cancelled: Question | None = None,
 ) -> Path:
@@ -71,6 +72,7 @@ def fetch(
     cache_dir         the Hub cache; None is huggingface_hub's own ($HF_HOME, $HF_HUB_CACHE)
     token             None uses the token that `hf auth login` or $HF_TOKEN left
     local_files_only  make no request
+    rehash            hash the file even if it was verified before and has the same size and time
     progress          told (bytes, total bytes or None, bytes per second) during a download
     cancelled         asked between pieces; `Cancelled` is raised when it says True
 
@@ -79,7 +81,7 @@ def fetch(
     unverified is ever returned, and nothing that failed to verify is kept.
     """
     wanted = Wanted(repo_id, filename, revision or constants.DEFAULT_REVISION, cache_folder(cache_dir))
-    verify = partial(_verified, wanted=wanted, sha256=sha256, size=size, cancelled=cancelled)
+    verify = partial(_verified, wanted=wanted, sha256=sha256, size=size, rehash=rehash, cancelled=cancelled)
     try:
         cached = cached_file(wanted)
         if cached and (local_files_only or is_commit(wanted.revision)):
@@ -309,13 +311,14 @@ def _verified(
     wanted: Wanted,
     sha256: str | None,
     size: int | None,
+    rehash: bool,
     etag: str | None = None,
     cancelled: Question | None = None,
 ) -> Path:
     """Return `path` if its content is what was expected; otherwise remove it and raise `HubCorrupt`."""
     stat = path.stat()
     record = record_path(path, wanted)
-    known = read_record(record, stat)
+    known = None if rehash else read_record(record, stat)
     if known is not None and sha256 in (None, known):
         return path
     # The name of a blob in the Hub cache is the ETag with which it came.

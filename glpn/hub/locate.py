@@ -26,7 +26,6 @@ from .download import (
     is_commit,
     megabytes,
     read_record,
-    record_path,
     sha256_of,
     write_record,
 )
@@ -138,16 +137,9 @@ def verify(
     if spec.folder is not None:
         located = _from_folder(spec, cancelled)
         return tuple(located.config.with_name(file.name) for file in spec.source.files)
-    paths = []
-    for file in spec.source.files:
-        wanted = _wanted(spec.source, file, cache_folder(cache_dir))
-        if (path := cached_file(wanted)) is None:
-            continue
-        record_path(path, wanted).unlink(missing_ok=True)
-        paths.append(
-            _get(spec.source, file, partial(fetch, cache_dir=cache_dir, local_files_only=True, cancelled=cancelled))
-        )
-    return tuple(paths)
+    get = partial(fetch, cache_dir=cache_dir, local_files_only=True, rehash=True, cancelled=cancelled)
+    cached = (file for file in spec.source.files if cached_file(_wanted(spec.source, file, cache_folder(cache_dir))))
+    return tuple(_get(spec.source, file, get) for file in cached)
 
 
 def _from_hub(spec: ModelSpec, get: Callable[..., Path]) -> LocatedCheckpoint:
