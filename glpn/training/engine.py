@@ -271,7 +271,7 @@ class Trainer:
         )
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        chance = np.random.SeedSequence((settings.seed, 3, self.step, self.group.rank)).generate_state(1)
+        chance = np.random.SeedSequence((settings.seed, 3, self.step)).generate_state(1)
         torch.manual_seed(int(chance[0]))  # drop-path and windows depend on the step alone
         total = 0.0
         for part in range(settings.accumulate):

@@ -142,14 +142,14 @@ class DeepTask(Task):
         return depth.clamp(NEAR_M, 0.998 * self.max_depth_m), feature_loss
 
     def _head_loss(self, x: Tensor, targets: list[tuple[Tensor, Tensor, float]]) -> Tensor:
-        """The loss of the real head on a window, a quarter of the area, of the first images of the batch."""
+        """The loss of the real head on a window, a quarter of the area, of every n-th image of the batch."""
         network = cast(GLPNForDepthEstimation, self.network)
-        count = max(1, round(self.head_share * len(x)))
+        every = slice(None, None, round(1 / self.head_share))
         height, width = x.shape[2:]
         tall, wide = height // 2 + HALO, width // 2 + HALO
         top = torch.randint(0, height - tall + 1, ()).item()
         left = torch.randint(0, width - wide + 1, ()).item()
-        window = x[:count, :, top : top + tall, left : left + wide]
+        window = x[every, :, top : top + tall, left : left + wide]
         depth = network.head(upsample(window.contiguous(memory_format=torch.channels_last))).float()
         rows, columns = slice(2 * top, 2 * (top + tall)), slice(2 * left, 2 * (left + wide))
         exact = torch.zeros_like(depth)
@@ -160,8 +160,8 @@ class DeepTask(Task):
         ] = 1
         loss = x.new_zeros(())
         for target, known, weight in targets:
-            share = exact * known[:count, rows, columns]
-            loss = loss + weight * depth_loss(depth, target[:count, rows, columns], share, lambd=0.6 * self.lambd)
+            share = exact * known[every, rows, columns]
+            loss = loss + weight * depth_loss(depth, target[every, rows, columns], share, lambd=0.6 * self.lambd)
         return loss
 
 

@@ -27,7 +27,6 @@ from .sensor import develop
 
 logger = logging.getLogger(__name__)
 
-SCENES_PER_SHARD = 25
 SHARDS_PER_BANK = 8
 ATTEMPTS = 30  # proposals of a view before a scene is left
 
@@ -64,11 +63,17 @@ class SynthesisPlan:
     scenes: str = "rooms"
     size: tuple[int, int] = (192, 256)
     views_per_scene: int = 8
+    scenes_per_shard: int = 25
 
     def __post_init__(self) -> None:
         if self.scenes not in WORLDS:
             raise ConfigError(f"Unknown scenes {self.scenes!r}. Known: {', '.join(WORLDS)}.")
-        if self.frames < 1 or self.seed < 0 or self.views_per_scene < 1 or min(self.size) < 32:
+        if (
+            self.frames < 1
+            or self.seed < 0
+            or min(self.views_per_scene, self.scenes_per_shard) < 1
+            or min(self.size) < 32
+        ):
             raise ConfigError(
                 f"{self} can't be generated. Give at least 1 frame and 1 view per scene, a seed of 0 or more, "
                 "and sides of at least 32 pixels."
@@ -76,7 +81,7 @@ class SynthesisPlan:
 
     @property
     def shards(self) -> int:
-        return -(-self.frames // (SCENES_PER_SHARD * self.views_per_scene))
+        return -(-self.frames // (self.scenes_per_shard * self.views_per_scene))
 
     @property
     def world(self) -> World:
@@ -112,8 +117,8 @@ def texture_bank(plan: SynthesisPlan, number: int) -> TextureBank:
 
 def make_shard(plan: SynthesisPlan, bank: TextureBank, shard: int, folder: Path) -> int:
     """Write shard number `shard` and return its number of frames. Its rgb file appears last, whole or not at all."""
-    first = shard * SCENES_PER_SHARD
-    frames = [frame for n in range(first, first + SCENES_PER_SHARD) for frame in scene_frames(plan, bank, n)]
+    first = shard * plan.scenes_per_shard
+    frames = [frame for n in range(first, first + plan.scenes_per_shard) for frame in scene_frames(plan, bank, n)]
     scale = plan.world.depth_scale
     arrays = {
         "depth": np.stack([np.rint(frame.depth_m * scale).astype(np.uint16) for frame in frames]),

@@ -67,7 +67,7 @@ def _lathe(*profile: tuple[float, float], sides: int = 20) -> Mesh:
     return _rings(rings, smooth=False)
 
 
-def _superquadric(exponent: float, *, sides: int, slices: int) -> Mesh:
+def superquadric(exponent: float, *, sides: int, slices: int) -> Mesh:
     """A sphere (exponent 1) that turns into a cube with rounded edges as the exponent falls to 0."""
 
     def power(value: np.ndarray) -> np.ndarray:
@@ -95,8 +95,8 @@ SHAPES: Mapping[str, Mesh] = MappingProxyType(
         "vase": _lathe(
             (POLE, -0.5), (0.3, -0.5), (0.5, -0.1), (0.4, 0.2), (0.22, 0.4), (0.3, 0.5), (0.2, 0.5), (POLE, 0.3)
         ),
-        "sphere": _superquadric(1.0, sides=18, slices=12),
-        "cushion": _superquadric(0.55, sides=20, slices=10),
-        "rounded": _superquadric(0.3, sides=24, slices=12),
+        "sphere": superquadric(1.0, sides=18, slices=12),
+        "cushion": superquadric(0.55, sides=20, slices=10),
+        "rounded": superquadric(0.3, sides=24, slices=12),
     }
 )
