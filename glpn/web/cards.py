@@ -145,22 +145,17 @@ def files_table(done: Mapping[str, Path | str]) -> str:
     """Return the table of downloads. `done` maps a format's name to its file, or to why there is none."""
     rows = ""
     for name, kind in FORMATS.items():
-        made = done.get(name)
+        made, title, size = done.get(name), escape(kind.title), ""
         if isinstance(made, Path):
-            link = (
-                f'<a href="gradio_api/file={quote(str(made))}" download="{escape(made.name)}">{escape(made.name)}</a>'
-            )
-            cells = (link, kilobytes(made.stat().st_size))
+            file = escape(made.name)
+            title = f'<a href="gradio_api/file={quote(str(made))}" download="{file}">{title}</a><small>{file}</small>'
+            size = kilobytes(made.stat().st_size)
         else:
-            cells = (escape(made or "being written"), "")
-        rows += (
-            f'<tr><th scope="row">{escape(kind.title)}</th><td>{escape(kind.unit)}</td>'
-            f'<td class="file">{cells[0]}</td><td class="number">{cells[1]}</td></tr>'
-        )
+            title += f"<small>{escape(made or 'being written …')}</small>"
+        rows += f'<tr><th scope="row">{title}</th><td>{escape(kind.unit)}</td><td class="number">{size}</td></tr>'
     return (
-        '<div class="table-scroll"><table class="table"><caption>Downloads</caption><thead><tr>'
-        '<th scope="col">What</th>'
-        '<th scope="col">Unit</th><th scope="col">File</th><th scope="col" class="number">Size</th></tr></thead>'
+        '<div class="table-scroll"><table class="table files"><caption>Downloads</caption><thead><tr>'
+        '<th scope="col">File</th><th scope="col">Unit</th><th scope="col" class="number">Size</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )
 

@@ -155,6 +155,7 @@ class ComparePage:
                 max_choices=MOST,
                 label="Models, the first is the reference",
                 scale=3,
+                min_width=280,
                 elem_id="compare-models",
             )
             run = gr.Button("Compare", variant="primary", scale=1, min_width=120, elem_id="compare-go")

@@ -86,7 +86,7 @@ class EstimatePage:
         self.shown["progress"] = gr.HTML(apply_default_css=False, elem_id="progress")
 
     def _settings(self) -> None:
-        with gr.Accordion("Settings", open=False):
+        with gr.Accordion("Settings", open=False, elem_id="settings"):
             self.views["res"] = gr.Radio(
                 [("Standard", "standard"), ("Fast", "fast"), ("Native", "native")],
                 value=RESOLUTIONS[0],
@@ -116,7 +116,7 @@ class EstimatePage:
             )
 
     def _results(self) -> None:
-        with gr.Tabs(elem_id="tabs") as self.tabs:
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as self.tabs:
             with gr.Tab(TAB_LABELS["depth"], id="depth") as depth:
                 self.shown["heatmap"] = components.figure("Depth map in metres", empty=EMPTY, elem_id="heatmap")
             with gr.Tab(TAB_LABELS["slider"], id="slider") as slider:

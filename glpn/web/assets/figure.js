@@ -4,16 +4,16 @@ const box = element.querySelector(".figure");
 const plot = element.querySelector(".figure-plot");
 const tools = element.querySelector(".figure-tools");
 const empty = element.querySelector(".figure-empty");
+const touch = window.matchMedia("(pointer: coarse)").matches;
 const config = {
   responsive: true,
   displaylogo: false,
-  displayModeBar: "hover",
+  displayModeBar: touch ? false : "hover",
   showSendToCloud: false,
   scrollZoom: false,
   modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "resetCameraLastSave3d", "tableRotation"],
   toImageButtonOptions: { filename: "depth", scale: 2 },
 };
-const touch = window.matchMedia("(pointer: coarse)").matches;
 let drawn = 0;
 let home = null;
 
@@ -129,6 +129,10 @@ async function draw() {
     if (aspect) {
       const height = (box.clientWidth - 104) / aspect + 40;
       plot.style.height = `${Math.round(Math.min(Math.max(height, 200), Math.max(320, 0.74 * window.innerHeight)))}px`;
+    }
+    if (first) {
+      const height = Math.min(box.clientWidth / 1.3, 0.7 * window.innerHeight); // wide enough for the whole picture
+      plot.style.height = `${Math.round(Math.max(260, height))}px`;
     }
     await Plotly.react(plot, figure.data, layout, config);
     if (plot.dataset.bound !== "yes") {
