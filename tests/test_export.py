@@ -3,6 +3,8 @@
 import io
 import json
 import struct
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -279,6 +281,30 @@ def test_unusable_requests_are_refused_before_anything_is_written(scene, tmp_pat
 def test_16_bits_are_rounded_not_truncated() -> None:
     with Image.open(io.BytesIO(encode_depth_png(np.array([[1.0006, 1.0004]]), 1000))) as image:
         assert np.asarray(image).tolist() == [[1001, 1000]]
+
+
+def test_12_megapixels_fit_into_1_gb() -> None:
+    work = """
+import resource, sys, tempfile
+import numpy as np
+from glpn.camera import Camera
+from glpn.export import write
+from glpn.prediction import DepthPrediction
+from glpn.rendering import heatmap_figure, surface_figure
+depth_m = np.tile(np.linspace(1, 9, 4000, dtype=np.float32), (3000, 1))
+rgb = np.zeros((3000, 4000, 3), np.uint8)
+camera = Camera.from_fov(63, depth_m.shape)
+prediction = DepthPrediction(
+    depth_m=depth_m, variant="x", max_depth_m=10.0, working_size=(480, 640), seconds=0.0, camera=camera
+)
+heatmap_figure(depth_m)
+surface_figure(depth_m, camera, rgb, texture="photo")
+with tempfile.TemporaryDirectory() as folder:
+    write(prediction, rgb, folder, ["png16", "tiff", "color", "points", "glb"])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+"""
+    run = subprocess.run([sys.executable, "-c", work], capture_output=True, text=True, check=True)
+    assert int(run.stdout) < 1e9
 
 
 def test_a_photo_with_exif_becomes_a_glb_at_true_scale(tmp_path) -> None:
