@@ -87,7 +87,7 @@ def maps_figure(compared: Compared, choices: Choices) -> Any:
     """Draw the depth maps side by side in one colour range; zooming one zooms all."""
     every = np.concatenate([prediction.depth_m[::4, ::4].ravel() for _, prediction in compared])
     range_m = depth_range(every[:, None], colour_range(choices))
-    figure = None
+    figure: Any = None
     count = len(compared)
     for index, (label, prediction) in enumerate(compared):
         own = rendering.heatmap_figure(

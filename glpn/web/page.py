@@ -54,8 +54,8 @@ def build_demo(zoo: Zoo, store: Store, *, host: Host | None = None, model: str =
 def _header() -> None:
     gr.HTML(
         f"""<header class="top"><h1>{TITLE}</h1><p>Depth in metres from one photo, and the surface to turn in your
-hand.</p><button type="button" class="figure-button" data-theme-switch title="Switch between dark and light">Theme</button>
-</header>""",
+hand.</p><button type="button" class="figure-button" data-theme-switch
+title="Switch between dark and light">Theme</button></header>""",
         js_on_load="""
 element.querySelector("[data-theme-switch]").addEventListener("click", () => {
   const dark = document.body.classList.toggle("dark");
