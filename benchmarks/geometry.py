@@ -73,13 +73,14 @@ def measure(size: tuple[int, int]) -> None:
 
 
 def row(name: str, run: Callable[[], int | None], *, repeats: int) -> None:
-    """Run, and print the best time in ms and the bytes that `run` returns."""
-    seconds, size = [], None
+    """Run, and print the best times, on the clock and of the processor, and the bytes that `run` returns."""
+    wall, cpu, size = [], [], None
     for _ in range(repeats):
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         size = run()
-        seconds.append(time.perf_counter() - start)
-    print(f"{name:24} {1000 * min(seconds):9.1f} ms {size or 0:12,d} bytes", flush=True)
+        wall.append(time.perf_counter() - start)
+        cpu.append(time.process_time() - busy)
+    print(f"{name:24} {1000 * min(wall):9.1f} ms {1000 * min(cpu):9.1f} ms CPU {size or 0:12,d} bytes", flush=True)
 
 
 def peak_mb() -> float:
