@@ -162,14 +162,14 @@ class Zoo:
 
     @classmethod
     def load(cls, path: Path | str | None = None, *, extra: Iterable[Path | str] = ()) -> Self:
-        """Read the project's manifest, or that at `path`, and then the user's own: `extra`, or else $GLPN_MANIFEST.
+        """Read the project's manifest, or that at `path`, and then the user's own: $GLPN_MANIFEST and `extra`.
 
         A later manifest's row replaces an earlier one's of the same id. Raises `ManifestError` with file and place for
         anything that the schema does not allow.
         """
-        own = tuple(extra) or tuple(filter(None, [os.environ.get("GLPN_MANIFEST")]))
+        own = filter(None, [os.environ.get("GLPN_MANIFEST")])
         rows: dict[str, ModelSpec] = {}
-        for file in (path or MANIFEST, *own):
+        for file in (path or MANIFEST, *own, *extra):
             rows |= {spec.id: spec for spec in read_manifest(Path(file).expanduser())}
         return cls(tuple(rows.values()))
 

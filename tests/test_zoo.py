@@ -127,7 +127,7 @@ def test_a_users_rows_are_added_and_may_replace(tmp_path, monkeypatch, zoo):
     assert loaded["nyu-b0"].title == "Mine too"
     assert loaded["mine"].manifest == own
     other = write(tmp_path / "other.json", row(id="theirs"))
-    assert "theirs" in Zoo.load(extra=[other])
+    assert {"mine", "theirs"} <= {spec.id for spec in Zoo.load(extra=[other])}
 
 
 def test_a_users_own_folder_beside_his_manifest(tmp_path, zoo):

@@ -97,8 +97,11 @@ def fetch(
             return verify(cached)
         if sha256 and _is_sha256(remote.etag) and remote.etag != sha256:
             raise _wrong_content(wanted, sha256, str(remote.etag), "It was not downloaded.")
+        now = replace(wanted, revision=str(remote.commit_hash))
+        if cached := cached_file(now):
+            return verify(cached, etag=remote.etag)
         with _lock(wanted, cancelled):
-            cached = cached_file(replace(wanted, revision=str(remote.commit_hash)))
+            cached = cached_file(now)  # another thread or process may have been faster
             if not cached:
                 _check_disk(wanted, remote.size or size or 0)
                 _sweep(wanted, str(remote.etag))
