@@ -1,8 +1,10 @@
 """The page: `python app.py` on a laptop, and what a Hugging Face Space runs."""
 
 import argparse
+import sys
 
-from glpn.web.serve import serve
+from glpn.errors import GLPNError
+from glpn.zoo import Zoo
 
 
 def main() -> None:
@@ -15,7 +17,16 @@ def main() -> None:
     parser.add_argument("--model", default="rooms-b0", help="variant that is chosen at first (default: %(default)s)")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     arguments = parser.parse_args()
+    try:
+        zoo = Zoo.load()
+        zoo[arguments.model]
+    except GLPNError as error:
+        sys.exit(f"app.py: {error}")
+
+    from glpn.web.serve import serve  # here, because gradio takes seconds to import
+
     serve(
+        zoo,
         host=arguments.host,
         port=arguments.port,
         share=arguments.share,

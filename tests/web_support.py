@@ -1,7 +1,12 @@
-"""A zoo's store without a network, for tests of the page in which the model doesn't matter."""
+"""The page served for tests, and a store of models without a network for those in which the model doesn't matter."""
 
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +16,8 @@ from glpn.errors import Cancelled
 from glpn.photo import Photo
 from glpn.prediction import DepthPrediction
 from glpn.zoo import ModelSpec, Zoo
+
+ROOT = Path(__file__).parents[1]
 
 
 class FakeEstimator:
@@ -59,3 +66,42 @@ class FakeStore:
                 progress(step * 10_000_000, self.steps * 10_000_000, 2.5e6)
             time.sleep(0.1)
         return FakeEstimator(spec)
+
+
+@contextmanager
+def served(kind: str, folder: Path) -> Iterator[str]:
+    """Serve the page from a process of its own on a free port of this machine; gives its address.
+
+    kind    "fake" (a `FakeStore`), "embedded" (the real store) or "public" (a `FakeStore`, as strangers see the page)
+    folder  below which the page's files go
+    """
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "GRADIO_TEMP_DIR": str(folder),
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, str(Path(__file__)), kind]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+
+
+def main(kind: str) -> None:
+    from glpn.web.engine import Host
+    from glpn.web.page import build_demo
+    from glpn.web.serve import launch, make_store
+
+    zoo = Zoo.load()
+    store = make_store(zoo) if kind == "embedded" else FakeStore(zoo, steps=40)
+    demo = build_demo(zoo, store, host=Host(public=kind == "public", own_checkpoints=kind != "public"))
+    print(launch(demo, server_name="127.0.0.1", quiet=True, prevent_thread_lock=True), flush=True)
+    demo.block_thread()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

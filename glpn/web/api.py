@@ -39,7 +39,7 @@ def estimate(
     loaded, prediction = engine.estimate(model, photo, choices, report=lambda step: None, stopped=never.is_set)
     folder = Path(get_upload_folder()) / "api" / secrets.token_urlsafe(16)
     stem = Path(loaded.name).stem
-    png, npy, info = export.write(prediction, loaded.rgb, folder, ["png16", "npy", "json"], stem=stem)
+    png, npy, info = export.write(prediction, loaded.rgb, folder, ["depth-png", "npy", "json"], stem=stem)
     return str(png), str(npy), json.loads(info.read_text(encoding="utf-8"))
 
 

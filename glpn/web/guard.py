@@ -24,9 +24,9 @@ def plainly() -> Iterator[None]:
     except (gr.Error, GeneratorExit):
         raise
     except Cancelled as error:
-        raise gr.Error(escape(str(error)), title="Stopped", duration=4, print_exception=False) from None
+        raise gr.Error(escape(str(error), quote=False), title="Stopped", duration=4, print_exception=False) from None
     except GLPNError as error:
-        raise gr.Error(escape(str(error)), title="That didn't work", print_exception=False) from None
+        raise gr.Error(escape(str(error), quote=False), title="That didn't work", print_exception=False) from None
     except Exception:
         logger.exception("A handler of the page failed")
         raise gr.Error(OUR_FAULT, title="That didn't work", print_exception=False) from None

@@ -27,6 +27,7 @@ MAX_MODELS = 3  # of b4 about 250 MB each
 
 
 def serve(
+    zoo: Zoo,
     *,
     host: str | None = None,
     port: int | None = None,
@@ -34,9 +35,7 @@ def serve(
     model: str = "rooms-b0",
     browser: bool = False,
 ) -> None:
-    """Serve the page until interrupted. Raises `UnknownModel` if the zoo has no `model`."""
-    zoo = Zoo.load()
-    zoo[model]
+    """Serve the page until interrupted; `model`, a variant of the zoo, is chosen at first."""
     store = make_store(zoo)
     demo = build_demo(zoo, store, host=Host.detect(), model=model)
     launch(demo, server_name=host, server_port=port, share=share, inbrowser=browser, prevent_thread_lock=True)
