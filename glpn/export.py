@@ -412,7 +412,7 @@ def _html(job: _Job) -> bytes:
     ).encode()
 
 
-_PACKED = ("png16", "kitti", "color", "tiff", "html")  # compressed already
+_PACKED = ("depth-png", "kitti-png", "color-png", "tiff", "html")  # compressed already
 
 
 def _zip(job: _Job) -> bytes:
@@ -435,14 +435,14 @@ def _zip(job: _Job) -> bytes:
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
-        "png16": Format(
+        "depth-png": Format(
             "16-bit PNG, millimetres (1/256 m beyond 65.535 m)",
             "mm",
             "_depth_mm.png",
             lambda job: encode_depth_png(job.depth_m, _metric_scale(job.depth_m)),
             lambda job: "_depth_mm.png" if _metric_scale(job.depth_m) == 1000 else "_depth_256_per_m.png",
         ),
-        "kitti": Format(
+        "kitti-png": Format(
             "16-bit PNG, KITTI's convention",
             "1/256 m",
             "_depth_kitti_256_per_m.png",
@@ -450,7 +450,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         ),
         "npy": Format("NumPy array, float32", "m", "_depth_m.npy", _npy),
         "tiff": Format("TIFF, 32-bit float", "m", "_depth_m.tiff", _tiff),
-        "color": Format(
+        "color-png": Format(
             "PNG in colours, to look at",
             "none",
             "_depth_color.png",

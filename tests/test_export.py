@@ -66,7 +66,7 @@ def test_every_format_says_what_it_is(files) -> None:
     assert sorted(files["npy"].parent.iterdir()) == sorted(files.values())  # no temporary file is left
 
 
-@pytest.mark.parametrize(("name", "step_m"), [("png16", 1 / 1000), ("kitti", 1 / 256), ("npy", 0), ("tiff", 0)])
+@pytest.mark.parametrize(("name", "step_m"), [("depth-png", 1 / 1000), ("kitti-png", 1 / 256), ("npy", 0), ("tiff", 0)])
 def test_depth_files_read_back_within_half_a_step(name, step_m, tmp_path) -> None:
     depth_m = np.random.default_rng(0).uniform(0.0001, 65.5, (31, 47)).astype(np.float32)
     depth_m[3, 4] = np.nan
@@ -79,7 +79,7 @@ def test_depth_files_read_back_within_half_a_step(name, step_m, tmp_path) -> Non
 
 
 def test_a_png_says_its_scale_and_unit(files) -> None:
-    for name, scale in (("png16", "1000"), ("kitti", "256")):
+    for name, scale in (("depth-png", "1000"), ("kitti-png", "256")):
         with Image.open(files[name]) as image:
             assert image.mode == "I;16"
             assert image.info["Depth-Scale"] == scale
@@ -89,13 +89,13 @@ def test_a_png_says_its_scale_and_unit(files) -> None:
 
 def test_depth_beyond_16_bits_of_millimetres_falls_back_and_says_so(tmp_path) -> None:
     depth_m = np.array([[65.536, 80, 255.9, np.nan]], np.float32)
-    [path] = write(prediction_of(depth_m), None, tmp_path, ["png16"], stem="street")
+    [path] = write(prediction_of(depth_m), None, tmp_path, ["depth-png"], stem="street")
     assert path.name == "street_depth_256_per_m.png"
     np.testing.assert_allclose(read_depth(path), depth_m, atol=0.5 / 256)
-    [path] = write(prediction_of(np.array([[65.535]], np.float32)), None, tmp_path, ["png16"], stem="street")
+    [path] = write(prediction_of(np.array([[65.535]], np.float32)), None, tmp_path, ["depth-png"], stem="street")
     assert path.name == "street_depth_mm.png"
     with pytest.raises(ExportError, match=r"goes to 300.0 m.*ends at 256.0 m.*'npy'"):
-        write(prediction_of(np.array([[300]], np.float32)), None, tmp_path, ["png16"])
+        write(prediction_of(np.array([[300]], np.float32)), None, tmp_path, ["depth-png"])
 
 
 def test_a_png_of_another_tool_is_understood_when_told_its_scale(tmp_path) -> None:
@@ -110,7 +110,7 @@ def test_a_png_of_another_tool_is_understood_when_told_its_scale(tmp_path) -> No
 
 
 def test_a_scale_that_is_told_counts_more_than_the_files(files) -> None:
-    assert read_depth(files["png16"], scale=2000)[0, 0] == WALL_M / 2
+    assert read_depth(files["depth-png"], scale=2000)[0, 0] == WALL_M / 2
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\x93NUMPY"])
@@ -210,7 +210,7 @@ def test_without_a_photo_depth_gives_the_colours(scene, tmp_path) -> None:
 
 
 def test_the_coloured_png(files) -> None:
-    with Image.open(files["color"]) as image:
+    with Image.open(files["color-png"]) as image:
         assert image.mode == "RGB" and image.size == (640, 480)
 
 
@@ -228,7 +228,7 @@ def test_the_zip_holds_all_others(files) -> None:
     with zipfile.ZipFile(files["zip"]) as archive:
         assert archive.testzip() is None
         assert set(archive.namelist()) == {path.name for name, path in files.items() if name != "zip"}
-        for name in ("png16", "points", "glb", "json"):
+        for name in ("depth-png", "points", "glb", "json"):
             assert archive.read(files[name].name) == files[name].read_bytes()
 
 
@@ -265,7 +265,7 @@ def test_writing_replaces_a_file_whole_or_not_at_all(scene, tmp_path, monkeypatc
 
 
 def test_unusable_requests_are_refused_before_anything_is_written(scene, tmp_path) -> None:
-    with pytest.raises(ExportError, match="Known: png16, kitti"):
+    with pytest.raises(ExportError, match="Known: depth-png, kitti-png"):
         write(*scene, tmp_path, ["npy", "exr"])
     for stem in ("", "../up", "a/b"):
         with pytest.raises(ExportError, match="without folders"):
@@ -300,7 +300,7 @@ prediction = DepthPrediction(
 heatmap_figure(depth_m)
 surface_figure(depth_m, camera, rgb, texture="photo")
 with tempfile.TemporaryDirectory() as folder:
-    write(prediction, rgb, folder, ["png16", "tiff", "color", "points", "glb"])
+    write(prediction, rgb, folder, ["depth-png", "tiff", "color-png", "points", "glb"])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
 """
     run = subprocess.run([sys.executable, "-c", work], capture_output=True, text=True, check=True)
