@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .zoo import ModelSpec as ModelSpec
     from .zoo import Zoo as Zoo
 
+__version__ = "0.1.0"
+
 _HOMES = {
     "Camera": "camera",
     "DepthEstimator": "estimator",

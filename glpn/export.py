@@ -27,6 +27,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from plotly.offline import get_plotlyjs
 
+from . import __version__
 from .errors import ExportError
 from .files import write_atomically
 from .geometry import EDGE_CUT, Mesh, depth_range, is_measured, point_cloud, resize_rgb, triangle_mesh
@@ -342,7 +343,7 @@ def _json(job: _Job) -> bytes:
         "device": prediction.device,
         "flip_averaged": prediction.flip_averaged,
         "notes": list(prediction.notes),
-        "versions": {"python": platform.python_version()} | _versions("glpn", "torch", "numpy"),
+        "versions": {"python": platform.python_version()} | _versions("torch", "numpy"),
     }
     return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
 
@@ -499,8 +500,8 @@ def _number(text: Any) -> float | None:
 
 
 def _versions(*packages: str) -> dict[str, str]:
-    """Return package -> version, of those that are installed as packages."""
-    versions = {}
+    """Return package -> version, of this project and of those that are installed."""
+    versions = {"glpn": __version__}
     for package in packages:
         with suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)

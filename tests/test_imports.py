@@ -50,7 +50,7 @@ def imports(path: Path) -> set[tuple[str, bool]]:
         elif isinstance(node, ast.ImportFrom):
             if node.level == depth:  # relative to the package itself
                 names = [node.module] if node.module else [alias.name for alias in node.names]
-                found |= {(name.split(".")[0], True) for name in names}
+                found |= {(name.split(".")[0], True) for name in names if name != "__version__"}
             elif node.level == 0:
                 parts = (node.module or "").split(".")
                 found.add((parts[1], True) if parts[0] == "glpn" and len(parts) > 1 else (parts[0], False))
