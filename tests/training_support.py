@@ -40,6 +40,18 @@ def scene(seed: int, size: tuple[int, int] = (64, 64)) -> Pair:
     return Pair(rgb.astype(np.uint8), depth.astype(np.float32), f"scene-{seed}")
 
 
+def slopes(count: int) -> list[Pair]:
+    """Pictures of one plane each: what a network of a few thousand parameters can learn by heart to the last pixel."""
+    pairs = []
+    for seed in range(count):
+        rng = np.random.default_rng(seed)
+        y, x = np.mgrid[0:1:64j, 0:1:64j]
+        depth = 1 / (rng.uniform(0.15, 0.4) + rng.uniform(0.1, 0.4) * y + rng.uniform(-0.1, 0.1) * x)
+        rgb = rng.uniform(40, 255, 3) * np.linspace(0.4, 1, 64)[:, None, None] * np.ones((64, 64, 1))
+        pairs.append(Pair(rgb.astype(np.uint8), depth.astype(np.float32), f"slope-{seed}"))
+    return pairs
+
+
 def scenes(count: int, size: tuple[int, int] = (64, 64)) -> list[Pair]:
     return [scene(seed, size) for seed in range(count)]
 
