@@ -407,7 +407,9 @@ def test_verify_finds_and_removes_what_changed_and_remove_removes_all(server, tm
     assert hashlib.sha256(LARGE[::-1]).hexdigest() in capsys.readouterr().out
     assert not weights.exists()
     assert main(["zoo", "download", "mine", *common]) == 0
+    assert hub.bytes_on_disk("me/mine", cache_dir=tmp_path / "cache") > len(LARGE)
     assert main(["zoo", "remove", "mine", *common]) == 0
+    assert not hub.bytes_on_disk("me/mine", cache_dir=tmp_path / "cache")
     assert "freed" in capsys.readouterr().out
     assert not list((tmp_path / "cache").glob("models--*"))
     assert main(["zoo", "remove", "mine", *common]) == 0

@@ -4,12 +4,23 @@
 checkpoint.
 """
 
-from .download import Progress, fetch, megabytes, remove_repo, repo_state, sha256_of
+from .download import (
+    Progress,
+    bytes_on_disk,
+    cache_folder,
+    fetch,
+    megabytes,
+    remove_repo,
+    repo_state,
+    sha256_of,
+)
 from .locate import LocatedCheckpoint, fetch_weights, is_cached, locate, verify
 
 __all__ = [
     "LocatedCheckpoint",
     "Progress",
+    "bytes_on_disk",
+    "cache_folder",
     "fetch",
     "fetch_weights",
     "is_cached",

@@ -127,22 +127,26 @@ def repo_state(repo_id: str, ref: str, *, token: str | None = None) -> tuple[str
     return _retrying(ask, Wanted(repo_id, "the list of files", ref, cache_folder(None)), None)
 
 
+def bytes_on_disk(repo_id: str, *, cache_dir: str | PathLike[str] | None = None) -> int:
+    """Return what a repository takes in the Hub cache, conversions included."""
+    folder = repo_folder(Wanted(repo_id, "", "", cache_folder(cache_dir)))
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+
+
 def remove_repo(repo_id: str, *, cache_dir: str | PathLike[str] | None = None) -> int:
     """Remove a repository from the Hub cache, with what was noted or converted here; return the bytes freed."""
-    cache = cache_folder(cache_dir)
+    wanted = Wanted(repo_id, "the cache", "", cache_folder(cache_dir))
+    freed = bytes_on_disk(repo_id, cache_dir=cache_dir)
     try:
-        scan = scan_cache_dir(cache)
+        scan = scan_cache_dir(wanted.cache)
+        commits = [commit.commit_hash for repo in scan.repos if repo.repo_id == repo_id for commit in repo.revisions]
+        scan.delete_revisions(*commits).execute()  # also lets go of what other programs share with it
     except CacheNotFound:
         return 0
-    commits = [revision.commit_hash for repo in scan.repos if repo.repo_id == repo_id for revision in repo.revisions]
-    strategy = scan.delete_revisions(*commits)
-    wanted = Wanted(repo_id, "the cache", "", cache)
-    try:
-        strategy.execute()
-        shutil.rmtree(repo_folder(wanted), ignore_errors=True)  # what is left if no revision was ever whole
     except OSError as error:
         raise translated(error, wanted) from error
-    return strategy.expected_freed_size
+    shutil.rmtree(repo_folder(wanted), ignore_errors=True)  # what is left if no revision was ever whole
+    return freed - bytes_on_disk(repo_id, cache_dir=cache_dir)
 
 
 def sha256_of(path: Path, cancelled: Question | None = None) -> str:
@@ -155,7 +159,8 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.0f} MB" if size >= 1e7 else f"{size / 1e6:.1f} MB"
 
 
-def cache_folder(cache_dir: str | PathLike[str] | None) -> Path:
+def cache_folder(cache_dir: str | PathLike[str] | None = None) -> Path:
+    """Return the Hub cache: `cache_dir`, or else huggingface_hub's own."""
     return Path(cache_dir or constants.HF_HUB_CACHE).expanduser().absolute()
 
 
