@@ -193,6 +193,26 @@ def test_augmentation_stays_in_range_and_depends_on_the_seed_alone():
     assert not np.array_equal(results[0][0], results[2][0])
 
 
+def test_a_turn_of_hue_keeps_grey_grey():
+    grey = np.full((64, 64, 3), 120, np.uint8)
+    settings = Augmentation(
+        size=(64, 64),
+        colour_chance=1,
+        hue=90,
+        brightness=0,
+        contrast=0,
+        gamma=0,
+        saturation=0,
+        tint=0,
+        cutdepth_chance=0,
+    )
+    colourful = scene(1)
+    image, _ = augment(grey, np.ones((64, 64), np.float32), settings, np.random.default_rng(0))
+    assert np.allclose(image, 120 / 255, atol=1e-5)
+    image, _ = augment(colourful.rgb, colourful.depth_m, settings, np.random.default_rng(0))
+    assert np.abs(image - colourful.rgb / 255).max() > 0.02
+
+
 def test_fit_resizes_without_chance():
     pair = scene(0, (96, 128))
     image, depth_m = fit(pair.rgb, pair.depth_m, (48, 64))

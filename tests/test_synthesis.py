@@ -176,6 +176,21 @@ def test_rooms_are_closed_and_pictures_have_content(bank, number):
         assert 40 < frame.fov_deg < 90
 
 
+@pytest.mark.parametrize("number", range(2))
+def test_streets_reach_far_and_have_a_sky(bank, number):
+    plan = SynthesisPlan(1, 5, scenes="streets", size=(64, 192), views_per_scene=2)
+    frames = list(scene_frames(plan, bank, number))
+    assert frames
+    for frame in frames:
+        assert frame.rgb.std() > 5
+        assert 0.3 < np.mean(frame.depth_m > 0) <= 1
+        assert 15 < frame.depth_m.max() < 80
+        assert 75 <= frame.fov_deg <= 88
+        # The lowest row's road lies where the camera's height of about 1.65 m puts it; what stands on it is nearer.
+        focal = 192 / 2 / math.tan(math.radians(frame.fov_deg) / 2)
+        assert frame.depth_m[-1].max() == pytest.approx(1.65 * focal / 31.5, rel=0.3)
+
+
 def test_a_room_has_lights_and_places_to_look_at(bank):
     scenes = [build_room(Dice(7, seed), bank) for seed in range(4)]
     assert all(scene.lights for scene in scenes)

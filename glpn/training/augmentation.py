@@ -22,6 +22,7 @@ class Augmentation:
     stretch         spread of the crop's aspect ratio (log)
     flip            probability of mirroring
     brightness, contrast, gamma, saturation, tint    spreads (log) of the gain of each
+    hue             spread of a turn of all colours, degrees
     colour_chance   probability that light and colour are changed at all
     grey_chance, shuffle_chance    probabilities of a grey picture, and of exchanged colour channels
     cutdepth_chance, cutdepth_width    probability of Vertical CutDepth, and its p
@@ -37,6 +38,7 @@ class Augmentation:
     gamma: float = 0.1
     saturation: float = 0.15
     tint: float = 0.05
+    hue: float = 0.0
     colour_chance: float = 0.5
     grey_chance: float = 0.0
     shuffle_chance: float = 0.0
@@ -127,4 +129,14 @@ def _relight(image: np.ndarray, settings: Augmentation, rng: np.random.Generator
     image = (image - mean) * contrast + mean * brightness
     grey = image.mean(2, keepdims=True)
     image = grey + (image - grey) * saturation
+    if settings.hue:
+        image = image @ _hue_rotation(settings.hue * float(rng.standard_normal()))
     return image * np.exp(settings.tint * rng.normal(size=3)).astype(np.float32)
+
+
+def _hue_rotation(degrees: float) -> np.ndarray:
+    """The (3, 3) rotation of colours about the grey axis."""
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees)) / math.sqrt(3)
+    third = (1 - c) / 3
+    around = [[c + third, third + s, third - s], [third - s, c + third, third + s], [third + s, third - s, c + third]]
+    return np.array(around, np.float32)

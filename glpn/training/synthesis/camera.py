@@ -98,3 +98,21 @@ def worth_keeping(depth_m: np.ndarray, material: np.ndarray, dice: Dice) -> bool
         return False
     visible = int(np.sum(np.bincount(material) > 0.004 * len(material)))
     return visible >= 6 or (visible >= 3 and dice.chance(0.2))
+
+
+def street_view(scene: Scene, dice: Dice) -> View | None:
+    """Propose a view from a car: 1.65 m up, about 81° wide, along the road in either lane, nearly level."""
+    low, high = scene.bounds
+    lane = dice.sign()
+    position = np.array(
+        [0.5 * lane * high[0] + dice.normal(0, 0.4), dice.uniform(low[1], high[1]), dice.normal(1.65, 0.05)]
+    )
+    yaw = math.pi / 2 + (dice.normal(0, 0.06) if dice.chance(0.85) else dice.normal(0, 0.5))
+    target = position + _direction(yaw, math.radians(dice.normal(-1, 1.5)))
+    return View.towards(position, target, float(np.clip(dice.normal(81.4, 2), 75, 88)), roll=dice.normal(0, 0.01))
+
+
+def street_worth_keeping(depth_m: np.ndarray, material: np.ndarray, dice: Dice) -> bool:
+    """Whether a street's view shows ground and things, and does not stand inside one."""
+    seen = depth_m > 0
+    return bool(np.mean(seen) > 0.35 and np.mean(seen & (depth_m < 1.5)) < 0.02)

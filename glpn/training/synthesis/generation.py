@@ -17,13 +17,14 @@ import numpy as np
 
 from glpn.errors import ConfigError, DataError
 
-from .camera import View, room_view, worth_keeping
+from .camera import View, room_view, street_view, street_worth_keeping, worth_keeping
 from .dice import Dice
 from .materials import TextureBank
 from .rendering import Hits, first_hits, shade
 from .rooms import build_room
 from .scene import Scene
 from .sensor import develop
+from .streets import build_street
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,12 @@ class World:
     depth_scale: int
 
 
-WORLDS = MappingProxyType({"rooms": World(build_room, room_view, worth_keeping, 10.0, 1000)})
+WORLDS = MappingProxyType(
+    {
+        "rooms": World(build_room, room_view, worth_keeping, 10.0, 1000),
+        "streets": World(build_street, street_view, street_worth_keeping, 80.0, 500),
+    }
+)
 
 
 @dataclass(frozen=True)

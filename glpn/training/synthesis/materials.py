@@ -206,7 +206,18 @@ def _outdoors(dice: Dice) -> np.ndarray:
     return _mix(sky, ground, np.clip(below, 0, 1))
 
 
-# Maker and number of each kind in a bank.
+def _asphalt(dice: Dice) -> np.ndarray:
+    grey = hsv(dice.uniform(0, 1), dice.uniform(0, 0.08), dice.uniform(0.25, 0.6))
+    return grey * (1 + 0.08 * noise(dice, dice.uniform(0.1, 0.6)) + 0.06 * noise(dice, 1.5))[..., None]
+
+
+def _grass(dice: Dice) -> np.ndarray:
+    dark = hsv(dice.uniform(0.15, 0.36), dice.uniform(0.3, 0.7), dice.uniform(0.15, 0.5))
+    light = hsv(dice.uniform(0.13, 0.34), dice.uniform(0.3, 0.7), dice.uniform(0.3, 0.7))
+    return _mix(dark, light, np.clip(0.5 + 0.3 * noise(dice, dice.uniform(0.3, 1)), 0, 1))
+
+
+# Maker and number of each kind in a bank. A new kind goes to the end: that leaves the textures before it as they are.
 KINDS: Mapping[str, tuple[Callable[[Dice], np.ndarray], int]] = MappingProxyType(
     {
         "plain": (_plain, 60),
@@ -219,12 +230,14 @@ KINDS: Mapping[str, tuple[Callable[[Dice], np.ndarray], int]] = MappingProxyType
         "photo": (_photo, 60),
         "text": (_text, 24),
         "outdoors": (_outdoors, 14),
+        "asphalt": (_asphalt, 12),
+        "grass": (_grass, 16),
     }
 )
 
 
 class TextureBank:
-    """436 textures as linear light, with their mip levels in one flat array so that one look-up serves a whole frame.
+    """464 textures as linear light, with their mip levels in one flat array so that one look-up serves a whole frame.
 
     `kinds` maps a kind to its texture numbers; `mean` is (textures, 3) float32, each texture's average.
     """

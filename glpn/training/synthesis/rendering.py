@@ -82,7 +82,10 @@ def shade(scene: Scene, view: View, hits: Hits, rng: np.random.Generator) -> np.
     irradiance += 1.5 * scene.emission[hits.material].reshape(height, width, 1)
     albedo = _albedo(scene, hits, np.abs(facing), view.focal_px(width)).reshape(image)
     radiance = np.minimum(albedo * irradiance + highlight.reshape(image), 30)
-    radiance = np.where(hits.depth_m.reshape(height, width, 1) > 0, radiance, scene.ambient.rgb)
+    sky = scene.ambient.rgb * (
+        1 + np.float32(scene.ambient.sky) * (1 - hits.direction[:, 2:]).reshape(height, width, 1)
+    )
+    radiance = np.where(hits.depth_m.reshape(height, width, 1) > 0, radiance, sky)
     softened = cv2.GaussianBlur(np.minimum(radiance, 3), (3, 3), 0.6)  # one ray per pixel leaves stairs at edges
     return np.where(neighbours.edges[..., None], softened, radiance).astype(np.float32)
 

@@ -50,11 +50,15 @@ class Tabletop:
 
 @dataclass(frozen=True)
 class Ambient:
-    """Light that has bounced often: its colour, how much more comes from above, how far a corner stays dark."""
+    """Light that has bounced often: its colour, how much more comes from above, how far a corner stays dark.
+
+    `sky` is how much brighter than that the open sky is at the horizon; 0 in rooms.
+    """
 
     colour: tuple[float, float, float]
     upward: float
     reach_m: float
+    sky: float = 0.0
 
     @property
     def rgb(self) -> np.ndarray:
