@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 
 import numpy as np
 import pytest
@@ -191,6 +192,16 @@ def test_augmentation_stays_in_range_and_depends_on_the_seed_alone():
         assert 0 <= image.min() <= image.max() <= 1
     assert np.array_equal(results[0][0], results[1][0])
     assert not np.array_equal(results[0][0], results[2][0])
+
+
+def test_an_enlarged_crop_can_keep_the_focal_length():
+    pair = scene(0, (96, 128))
+    flat = np.full((96, 128), 4.0, np.float32)
+    for seed in range(5):
+        settings = Augmentation(size=(96, 128), scale=0.5, keep_focal=True, cutdepth_chance=0)
+        _, depth_m = augment(pair.rgb, flat, settings, np.random.default_rng(seed))
+        share = math.exp(np.random.default_rng(seed).uniform(math.log(0.5), 0))
+        assert depth_m == pytest.approx(4.0 * int(share * 128) / 128)
 
 
 def test_a_turn_of_hue_keeps_grey_grey():

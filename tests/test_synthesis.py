@@ -254,6 +254,15 @@ def test_shards_are_read_as_they_were_made(tmp_path, quick):
     assert len(held_out) + len(rest) == len(shards)
 
 
+def test_shards_can_be_brought_to_one_camera(tmp_path, quick):
+    synthesize(PLAN, tmp_path)
+    own, common = Shards(tmp_path), Shards(tmp_path, fx_over_width=0.8)
+    frames = [frame for number in (0, 1) for frame in scene_frames(PLAN, texture_bank(PLAN, 0), number)]
+    for index, frame in enumerate(frames):
+        ratio = 0.8 * 2 * math.tan(math.radians(frame.fov_deg) / 2)  # of the focal lengths
+        assert np.allclose(common[index].depth_m, own[index].depth_m * ratio, rtol=1e-5)
+
+
 def test_shards_of_different_plans_do_not_mix(tmp_path, quick):
     synthesize(PLAN, tmp_path)
     with pytest.raises(DataError, match="seed"):

@@ -114,11 +114,11 @@ def test_the_heads_window_is_exact():
     network = tiny_glpn()
     task, features = DeepTask(network, head_share=1.0), torch.randn(2, 16, 32, 32)
     from glpn.modeling import upsample
-    from glpn.training.tasks import HALO, depth_loss
+    from glpn.training.tasks import HALO, Target, depth_loss
 
     target = torch.rand(2, 64, 64) * 5 + 0.5
     torch.manual_seed(5)
-    ours = task._head_loss(features, [(target, torch.ones_like(target), 1.0)])
+    ours = task._head_loss(features, [Target(target, torch.ones_like(target), 1.0, 0.6)])
     torch.manual_seed(5)
     tall = 16 + HALO
     top, left = torch.randint(0, 32 - tall + 1, ()).item(), torch.randint(0, 32 - tall + 1, ()).item()
@@ -126,7 +126,7 @@ def test_the_heads_window_is_exact():
     rows = slice(2 * (top + HALO) if top else 0, 2 * (top + tall - HALO) if top + tall < 32 else None)
     columns = slice(2 * (left + HALO) if left else 0, 2 * (left + tall - HALO) if left + tall < 32 else None)
     cut = whole[:, rows, columns]
-    expected = depth_loss(cut, target[:, rows, columns], torch.ones_like(cut), lambd=0.6 * task.lambd)
+    expected = depth_loss(cut, target[:, rows, columns], torch.ones_like(cut), lambd=0.8)
     assert ours.item() == pytest.approx(expected.item(), rel=1e-4)
 
 

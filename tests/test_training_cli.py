@@ -90,6 +90,16 @@ def test_train_nyu_with_the_deep_loss_from_another_checkpoint(tmp_path, data, fo
     assert (out / "model" / "model.safetensors").exists()
 
 
+def test_training_starts_from_the_imagenet_encoder_by_default(tmp_path, data, monkeypatch):
+    encoder = tiny_glpn(seed=5).glpn
+    monkeypatch.setattr(cli, "load_encoder", lambda name: encoder)
+    out = tmp_path / "run"
+    arguments = ("train", "--root", data, "--out", out, "--size", 64, 64, "--batch", 4, "--epochs", 1, "--lr", 0)
+    assert run(*arguments) == 0
+    trained = load_estimator(out / "model").model.glpn.state_dict()
+    assert all(torch.equal(value, trained[name]) for name, value in encoder.state_dict().items())
+
+
 def test_distill_makes_a_folder_that_loads(tmp_path, data, folder, capsys):
     out = tmp_path / "student"
     assert run(
@@ -162,6 +172,7 @@ RECIPE = """
 encoder = "b0"
 max_depth_m = 10
 working_short_side = 64
+fx_over_width = 0.8
 
 [data]
 scenes = "rooms"

@@ -19,6 +19,8 @@ class Augmentation:
     max_depth_m     what a colour of 1 means in CutDepth
     scale           smallest share of a pair's side that a crop takes; a crop is then resized to `size`. None: crop
                     `size` from the pair as it is, as the authors do
+    keep_focal      an enlarged crop looks like a longer lens: divide its depth by the enlargement, so that the focal
+                    length, as a multiple of the width, stays what it was
     stretch         spread of the crop's aspect ratio (log)
     flip            probability of mirroring
     brightness, contrast, gamma, saturation, tint    spreads (log) of the gain of each
@@ -31,6 +33,7 @@ class Augmentation:
     size: tuple[int, int]
     max_depth_m: float = 10.0
     scale: float | None = None
+    keep_focal: bool = False
     stretch: float = 0.0
     flip: float = 0.5
     brightness: float = 0.1
@@ -103,6 +106,8 @@ def _crop(
         window = (slice(top, top + tall), slice(left, left + wide))
         return rgb[window], depth_m[window]
     box = (top, left, top + tall, left + wide)
+    if settings.keep_focal:
+        depth_m = depth_m * np.float32(wide / width)
     return _resize_rgb(rgb, box, settings.size), _resize_depth(depth_m, box, settings.size)
 
 

@@ -177,10 +177,14 @@ def rgbd_folder(root: Path, *, scale: float = 1000.0) -> FilePairs:
 class Shards:
     """Synthetic shards (see `synthesis.generation`), mapped into memory; frames are counted when this is made.
 
-    `only` keeps the shards with these numbers, to hold some out.
+    `only` keeps the shards with these numbers, to hold some out. `fx_over_width` brings all depth to one camera: a
+    thing looks the same from twice as far through twice the focal length, so depth is multiplied by the ratio of the
+    focal lengths. What the network then says is right for that camera, and scales with the focal length of others.
     """
 
-    def __init__(self, folder: Path, only: Callable[[int], bool] = lambda number: True) -> None:
+    def __init__(
+        self, folder: Path, only: Callable[[int], bool] = lambda number: True, *, fx_over_width: float | None = None
+    ) -> None:
         try:
             about = json.loads((folder / "dataset.json").read_text())
             self._scale, scenes = float(about["depth_scale"]), about["scenes"]
@@ -196,6 +200,11 @@ class Shards:
             np.load(path.with_name(f"{name}-depth.npy"), mmap_mode="r")
             for path, name in zip(paths, self._names, strict=True)
         ]
+        fov_deg = [np.load(path.with_name(f"{name}-fov.npy")) for path, name in zip(paths, self._names, strict=True)]
+        self._factor = [
+            np.ones_like(fov) if fx_over_width is None else fx_over_width * 2 * np.tan(np.radians(fov) / 2)
+            for fov in fov_deg
+        ]
         self._ends = np.cumsum([len(rgb) for rgb in self._rgb])
 
     def __len__(self) -> int:
@@ -206,7 +215,7 @@ class Shards:
             raise IndexError(index)
         shard = int(np.searchsorted(self._ends, index, side="right"))
         place = index - int(self._ends[shard]) + len(self._rgb[shard])
-        depth_m = self._depth[shard][place].astype(np.float32) / np.float32(self._scale)
+        depth_m = self._depth[shard][place] * np.float32(self._factor[shard][place] / self._scale)
         return Pair(np.asarray(self._rgb[shard][place]), depth_m, f"{self._names[shard]}/{place}")
 
 

@@ -50,6 +50,7 @@ class Recipe:
     held_out: int
     stages: tuple[Stage, ...]
     working_short_side: int
+    fx_over_width: float
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -72,6 +73,7 @@ def read_recipe(path: Path) -> Recipe:
             held_out=held_out,
             stages=tuple(stages),
             working_short_side=model["working_short_side"],
+            fx_over_width=model["fx_over_width"],
         )
     except (KeyError, TypeError) as error:
         raise ConfigError(f"The recipe {path} lacks or misuses {error}. See recipes/rooms-b0.toml.") from error
@@ -124,8 +126,9 @@ class RecipeRun:
     def train(self) -> GLPNForDepthEstimation | None:
         """Run the stages that are not finished; returns the last one's GLPN, or None if training was stopped."""
         distance = self.recipe.held_out
-        pairs = Shards(self.data, lambda number: number % distance != 0)
-        held_out = Shards(self.data, lambda number: number % distance == 0)
+        camera = self.recipe.fx_over_width
+        pairs = Shards(self.data, lambda number: number % distance != 0, fx_over_width=camera)
+        held_out = Shards(self.data, lambda number: number % distance == 0, fx_over_width=camera)
         for stage in self.recipe.stages:
             if self.result(stage.name).exists():
                 continue

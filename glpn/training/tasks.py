@@ -1,6 +1,7 @@
 """What is trained, and on what loss: a task is a module whose `forward` turns a batch into a loss."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -66,13 +67,24 @@ class TeacherTask(Task):
         return torch.stack([depth_loss(d, depth_m, self.known(depth_m), lambd=self.lambd) for d in depths]).mean()
 
 
+@dataclass(frozen=True, eq=False)
+class Target:
+    """Depth to match (B, H, W), where it is known (B, H, W, 0 or 1), its share of the loss, and λ of its SILog."""
+
+    depth_m: Tensor
+    known: Tensor
+    weight: float
+    lambd: float
+
+
 class DeepTask(Task):
     """GLPN from scratch: a depth head on every decoder stage, and the real head on a window of some images.
 
     Auxiliary heads (dropped afterwards) bring the loss to the encoder by a short way. The full-resolution head costs
     more than everything else, and learns from little: it sees a random quarter of `head_share` of the images, exact
     inside the window. With a `teacher`, its depth is a second target and its features one for the encoder's stages
-    (through 1 × 1 projections, on normalised channels); `teacher_weight` is its share of the depth loss, 0 to 1.
+    (through 1 × 1 projections, on normalised channels); `teacher_weight` is its share of the depth loss, 0 to 1, and
+    `teacher_lambd` = 1 takes over the shape of its depth and leaves the scale to the truth.
     """
 
     def __init__(
@@ -84,9 +96,11 @@ class DeepTask(Task):
         feature_weight: float = 0.5,
         head_share: float = 0.5,
         lambd: float = 0.85,
+        teacher_lambd: float = 0.85,
     ) -> None:
         super().__init__()
-        self.network, self.max_depth_m, self.lambd = network, network.config.max_depth, lambd
+        self.network, self.max_depth_m = network, network.config.max_depth
+        self.lambd, self.teacher_lambd = lambd, teacher_lambd
         self.teacher_weight, self.feature_weight, self.head_share = teacher_weight, feature_weight, head_share
         width = network.config.decoder_hidden_size
         self.heads = nn.ModuleList(nn.Conv2d(width, 1, 1) for _ in network.config.hidden_sizes)
@@ -110,21 +124,23 @@ class DeepTask(Task):
     def forward(self, images: Tensor, depth_m: Tensor) -> Tensor:
         network = cast(GLPNForDepthEstimation, self.network)
         maps, _ = network.glpn.encoder(images)
-        targets = [(depth_m, self.known(depth_m), 1.0)]
+        truth = Target(depth_m, self.known(depth_m), 1.0, self.lambd)
+        targets = [truth]
         loss = images.new_zeros(())
         if self._teacher:
             taught, feature_loss = self._learn_from_teacher(images, maps)
             loss = loss + self.feature_weight * feature_loss
-            share = self.teacher_weight
-            targets = [(depth_m, self.known(depth_m), 1 - share), (taught, torch.ones_like(taught), share)]
-            targets = [target for target in targets if target[2] > 0]
+            own, share = Target(taught, torch.ones_like(taught), 1.0, self.teacher_lambd), self.teacher_weight
+            targets = [replace(truth, weight=1 - share), replace(own, weight=share)]
+            targets = [target for target in targets if target.weight > 0]
 
         x = None
         for features, stage, head in zip(reversed(maps), network.decoder.stages, self.heads, strict=True):
             x = stage(features, x)
             depth = head(x).float().sigmoid()[:, 0] * self.max_depth_m
-            for target, known, weight in targets:
-                loss = loss + 0.4 * weight * depth_loss(depth, target, known, lambd=self.lambd)
+            for target in targets:
+                part = depth_loss(depth, target.depth_m, target.known, lambd=target.lambd)
+                loss = loss + 0.4 * target.weight * part
         assert x is not None
         return loss + self._head_loss(x, targets)
 
@@ -141,7 +157,7 @@ class DeepTask(Task):
             feature_loss = feature_loss + F.mse_loss(project(own).float(), norm(wanted.float()))
         return depth.clamp(NEAR_M, 0.998 * self.max_depth_m), feature_loss
 
-    def _head_loss(self, x: Tensor, targets: list[tuple[Tensor, Tensor, float]]) -> Tensor:
+    def _head_loss(self, x: Tensor, targets: list[Target]) -> Tensor:
         """The loss of the real head on a window, a quarter of the area, of every n-th image of the batch."""
         network = cast(GLPNForDepthEstimation, self.network)
         every = slice(None, None, round(1 / self.head_share))
@@ -159,9 +175,12 @@ class DeepTask(Task):
             2 * HALO if left > 0 else 0 : -2 * HALO if left + wide < width else None,
         ] = 1
         loss = x.new_zeros(())
-        for target, known, weight in targets:
-            share = exact * known[every, rows, columns]
-            loss = loss + weight * depth_loss(depth, target[every, rows, columns], share, lambd=0.6 * self.lambd)
+        for target in targets:
+            known = exact * target.known[every, rows, columns]
+            # A window tells less about the room's scale than the whole picture: be lenient with it there.
+            lambd = target.lambd + 0.5 * (1 - target.lambd)
+            part = depth_loss(depth, target.depth_m[every, rows, columns], known, lambd=lambd)
+            loss = loss + target.weight * part
         return loss
 
 
