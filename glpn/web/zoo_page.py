@@ -5,11 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
-from huggingface_hub import constants, scan_cache_dir
-from huggingface_hub.errors import CacheNotFound
 
 from glpn.errors import ZooError
-from glpn.hub import locate, megabytes, remove_repo, verify
+from glpn.hub import bytes_on_disk, cache_folder, locate, megabytes, remove_repo, verify
 from glpn.zoo import ModelSpec, Zoo
 
 from . import cards
@@ -60,15 +58,11 @@ def zoo_table(engine: Engine, chosen: str = FILTERS[0], text: str = "") -> str:
 
 def disk_used(zoo: Zoo) -> int:
     """Return the bytes that the zoo's repositories take in the Hub cache."""
-    ours = {spec.source.repo_id for spec in zoo if spec.source.repo_id}
-    try:
-        return sum(repo.size_on_disk for repo in scan_cache_dir().repos if repo.repo_id in ours)
-    except CacheNotFound:
-        return 0
+    return sum(bytes_on_disk(repo_id) for repo_id in {spec.source.repo_id for spec in zoo} if repo_id)
 
 
 def disk_sentence(zoo: Zoo) -> str:
-    return cards.notices([f"Downloads take {megabytes(disk_used(zoo))} in `{constants.HF_HUB_CACHE}`."])
+    return cards.notices([f"Downloads take {megabytes(disk_used(zoo))} in `{cache_folder()}`."])
 
 
 def download(engine: Engine, name: str, stop: threading.Event) -> Iterator[str]:
