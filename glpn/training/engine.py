@@ -8,7 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parallel import DistributedDataParallel
 
 from glpn.errors import CheckpointError, ConfigError, TrainingError
@@ -278,12 +279,10 @@ class Trainer:
             batch = next(stream)
             images = batch.images.to(device, non_blocking=True)
             depth_m = batch.depth_m.to(device, non_blocking=True)
-            precision = PRECISIONS[settings.precision]
             last = part == settings.accumulate - 1
             ddp = isinstance(self._running, DistributedDataParallel)
             with self._running.no_sync() if ddp and not last else nullcontext():  # type: ignore[operator]
-                with torch.autocast(device.type, precision) if precision else nullcontext():
-                    loss: Tensor = self._running(images, depth_m) / settings.accumulate
+                loss = self._loss(images, depth_m) / settings.accumulate
                 if not torch.isfinite(loss):
                     raise TrainingError(
                         f"The loss of step {self.step} is {loss.item()} on {', '.join(batch.names[:4])}… "
@@ -300,6 +299,16 @@ class Trainer:
         self.step += 1
         self._update_average()
         return total
+
+    def _loss(self, images: Tensor, depth_m: Tensor) -> Tensor:
+        device, precision = self.group.device.type, PRECISIONS[self.settings.precision]
+        with ExitStack() as stack:
+            if device == "cpu":  # MiT's attention has few keys: without the fused kernel a step is a seventh faster
+                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            if precision:
+                stack.enter_context(torch.autocast(device, precision))
+            loss: Tensor = self._running(images, depth_m)
+        return loss
 
     @torch.no_grad()
     def _update_average(self) -> None:
