@@ -136,7 +136,8 @@ def table(head: tuple[str, ...], rows: Iterable[Iterable[str]], *, caption: str)
         first, *rest = row
         body += f'<tr><th scope="row">{rich(first)}</th>' + "".join(f"<td>{rich(text)}</td>" for text in rest) + "</tr>"
     return (
-        f'<div class="table-scroll"><table class="table"><caption>{escape(caption)}</caption>'
+        f'<div class="table-scroll" tabindex="0" role="region" aria-label="{escape(caption)}">'
+        f'<table class="table"><caption>{escape(caption)}</caption>'
         f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
@@ -154,7 +155,8 @@ def files_table(done: Mapping[str, Path | str]) -> str:
             title += f"<small>{escape(made or 'being written …')}</small>"
         rows += f'<tr><th scope="row">{title}</th><td>{escape(kind.unit)}</td><td class="number">{size}</td></tr>'
     return (
-        '<div class="table-scroll"><table class="table files"><caption>Downloads</caption><thead><tr>'
+        '<div class="table-scroll" tabindex="0" role="region" aria-label="Downloads">'
+        '<table class="table files"><caption>Downloads</caption><thead><tr>'
         '<th scope="col">File</th><th scope="col">Unit</th><th scope="col" class="number">Size</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )

@@ -15,13 +15,6 @@ ASSETS = Path(__file__).parent / "assets"
 ASSETS_URL = "glpn-assets"  # where the app serves its own files, relative to the page
 PLOTLY_URL = f"{ASSETS_URL}/plotly/plotly.min.js"
 
-# Angles of the 3D view in Plotly's scene, where x is right, y is away from the camera and z is up.
-_CENTRE = {"x": 0, "y": 0, "z": 0}
-CAMERAS = {
-    "front": {"eye": {"x": 0, "y": -1.9, "z": 0}, "up": {"x": 0, "y": 0, "z": 1}, "center": _CENTRE},
-    "top": {"eye": {"x": 0, "y": -0.01, "z": 2.2}, "up": {"x": 0, "y": 1, "z": 0}, "center": _CENTRE},
-    "side": {"eye": {"x": 1.9, "y": 0, "z": 0}, "up": {"x": 0, "y": 0, "z": 1}, "center": _CENTRE},
-}
 VIEW_BUTTONS = (
     ("front", "Front", "Look along the camera's axis"),
     ("top", "Top", "Look from above"),
@@ -43,15 +36,13 @@ def figure(label: str, *, empty: str, elem_id: str, views: bool = False) -> gr.H
     hint = "Arrow keys turn, plus and minus zoom." if views else "Hover or tap to read a value."
     return _scripted(
         f"""
-<div class="figure{" figure-3d" if views else ""}">
+<div class="figure" data-plotly="{PLOTLY_URL}">
   <div class="figure-tools" hidden role="group" aria-label="View of: {escape(label)}">{buttons}</div>
-  <div class="figure-plot" tabindex="0" role="img" aria-label="{escape(label)}. {hint}" hidden></div>
+  <div class="figure-plot" tabindex="0" role="group" aria-label="{escape(label)}. {hint}" hidden></div>
   <p class="figure-empty">{escape(empty)}</p>
 </div>""",
         script=asset("figure.js"),
         elem_id=elem_id,
-        plotly_url=PLOTLY_URL,
-        cameras=CAMERAS,
     )
 
 
@@ -111,9 +102,12 @@ def photo_input(*, elem_id: str) -> gr.Image:
     return photo
 
 
-def _scripted(template: str, *, script: str, elem_id: str, **props: object) -> gr.HTML:
-    """gr.HTML with fixed markup, whose value is data that only the script reads."""
-    return gr.HTML(html_template=template, js_on_load=script, apply_default_css=False, elem_id=elem_id, **props)
+def _scripted(template: str, *, script: str, elem_id: str) -> gr.HTML:
+    """gr.HTML with fixed markup, whose value is data that only the script reads.
+
+    Further props would be lost where a value arrives before the component is on the page, as in a tab not yet open.
+    """
+    return gr.HTML(html_template=template, js_on_load=script, apply_default_css=False, elem_id=elem_id)
 
 
 def asset(name: str) -> str:

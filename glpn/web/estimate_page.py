@@ -92,9 +92,12 @@ class EstimatePage:
                 value=RESOLUTIONS[0],
                 label="Working resolution",
                 info="Standard is what the model was trained at; native is the photo's own size and may take long.",
+                elem_id="view-res",
             )
             self.views["flip"] = gr.Checkbox(
-                label="Flip averaging", info="Mean of the photo and its mirror image: twice the time, steadier."
+                label="Flip averaging",
+                info="Mean of the photo and its mirror image: twice the time, steadier.",
+                elem_id="view-flip",
             )
             self.views["camera"] = gr.Radio(
                 [
@@ -105,14 +108,16 @@ class EstimatePage:
                 value="auto",
                 label="Camera",
                 info="Where EXIF says nothing, the training camera is assumed.",
+                elem_id="view-camera",
             )
             self.views["fov"] = gr.Slider(
-                5, 170, value=63, step=1, label="Horizontal field of view (degrees)", visible=False
+                5, 170, value=63, step=1, label="Horizontal field of view (degrees)", visible=False, elem_id="view-fov"
             )
             self.views["correct"] = gr.Checkbox(
                 value=True,
                 label="Correct metres for the focal length",
                 info="A longer lens makes things look nearer. Applies where the focal length is known.",
+                elem_id="view-correct",
             )
 
     def _results(self) -> None:
@@ -129,10 +134,16 @@ class EstimatePage:
                 )
                 with gr.Row():
                     self.views["style"] = gr.Radio(
-                        [("Surface", "surface"), ("Mesh", "mesh"), ("Points", "points")], value="surface", label="Shape"
+                        [("Surface", "surface"), ("Mesh", "mesh"), ("Points", "points")],
+                        value="surface",
+                        label="Shape",
+                        elem_id="view-style",
                     )
                     self.views["texture"] = gr.Radio(
-                        [("Photo", "photo"), ("Depth", "depth")], value="photo", label="Coloured by"
+                        [("Photo", "photo"), ("Depth", "depth")],
+                        value="photo",
+                        label="Coloured by",
+                        elem_id="view-texture",
                     )
                     self.views["cut"] = gr.Slider(
                         0.005,
@@ -141,6 +152,7 @@ class EstimatePage:
                         step=0.005,
                         label="Edge cut",
                         info="Cut where depth jumps by more than this share.",
+                        elem_id="view-cut",
                     )
             with gr.Tab(TAB_LABELS["measure"], id="measure") as measure:
                 self.shown["measure"] = components.measure_photo(elem_id="measure")
@@ -157,19 +169,30 @@ class EstimatePage:
         self.shown["status"] = gr.HTML(apply_default_css=False, elem_id="status")
         with gr.Group():
             with gr.Row():
-                self.views["colors"] = gr.Dropdown(list(COLOR_MAPS), value="turbo", label="Colours", filterable=False)
+                self.views["colors"] = gr.Dropdown(
+                    list(COLOR_MAPS), value="turbo", label="Colours", filterable=False, elem_id="view-colors"
+                )
                 self.views["range"] = gr.Radio(
-                    [("Robust (2–98 %)", "robust"), ("Full", "full"), ("Fixed", "fixed")], value="robust", label="Range"
+                    [("Robust (2–98 %)", "robust"), ("Full", "full"), ("Fixed", "fixed")],
+                    value="robust",
+                    label="Range",
+                    elem_id="view-range",
                 )
                 self.views["near"] = gr.Radio(
-                    [("Near is bright", "bright"), ("Far is bright", "dark")], value="bright", label="Direction"
+                    [("Near is bright", "bright"), ("Far is bright", "dark")],
+                    value="bright",
+                    label="Direction",
+                    elem_id="view-near",
                 )
                 self.views["detail"] = gr.Radio(
-                    [("Draft", "draft"), ("Standard", "standard"), ("Fine", "fine")], value="standard", label="Detail"
+                    [("Draft", "draft"), ("Standard", "standard"), ("Fine", "fine")],
+                    value="standard",
+                    label="Detail",
+                    elem_id="view-detail",
                 )
             with gr.Row(visible=False) as self.fixed:
-                self.views["low"] = gr.Number(value=0, minimum=0, maximum=1000, label="From (m)")
-                self.views["high"] = gr.Number(value=10, minimum=0, maximum=1000, label="To (m)")
+                self.views["low"] = gr.Number(value=0, minimum=0, maximum=1000, label="From (m)", elem_id="view-low")
+                self.views["high"] = gr.Number(value=10, minimum=0, maximum=1000, label="To (m)", elem_id="view-high")
 
     # ------------------------------------------------------------------------------------------------------ wiring
 

@@ -21,7 +21,7 @@ function loadPlotly() {
   if (!window.glpnPlotly) {
     window.glpnPlotly = new Promise((resolve, reject) => {
       const script = document.createElement("script");
-      script.src = new URL(props.plotly_url, document.baseURI).href;
+      script.src = new URL(box.dataset.plotly, document.baseURI).href;
       script.onload = () => resolve(window.Plotly);
       script.onerror = () => {
         window.glpnPlotly = null;
@@ -176,21 +176,26 @@ function orbit(turn, tilt, zoom = 1) {
   return setCamera(camera);
 }
 
-const actions = {
-  front: () => home && setCamera({ ...structuredClone(home), ...front() }),
-  top: () => setCamera({ ...structuredClone(home), ...props.cameras.top }),
-  side: () => setCamera({ ...structuredClone(home), ...props.cameras.side }),
-  reset: () => home && setCamera(structuredClone(home)),
-  full: () => (document.fullscreenElement ? document.exitFullscreen() : box.requestFullscreen?.()),
+// The scene's x is right, y away from the camera, z up.
+const centre = { x: 0, y: 0, z: 0 };
+const views = {
+  front: { eye: { x: 0, y: -2.2, z: 0 }, up: { x: 0, y: 0, z: 1 }, center: centre },
+  top: { eye: { x: 0, y: -0.01, z: 2.4 }, up: { x: 0, y: 1, z: 0 }, center: centre },
+  side: { eye: { x: 2.2, y: 0, z: 0 }, up: { x: 0, y: 0, z: 1 }, center: centre },
 };
 
-function front() {
-  return props.cameras.front;
+function act(name) {
+  if (name === "full") {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else box.requestFullscreen?.();
+  } else if (home) {
+    setCamera(structuredClone(name === "reset" ? home : { ...home, ...views[name] }));
+  }
 }
 
 element.addEventListener("click", (event) => {
   const name = event.target.closest("[data-act]")?.dataset.act;
-  if (name) actions[name]();
+  if (name) act(name);
 });
 
 plot.addEventListener("keydown", (event) => {
