@@ -39,6 +39,8 @@ def main() -> None:
             return estimator(rgb, resolution=resolution, correct_scale=False).depth_m
 
         rows.append((name, score_photos(estimate, photos)))
+        camera = estimator.spec.camera.fx_over_width
+        rows.append((f"{name}, focal lengths told", score_photos(estimate, photos, trained_fx_over_width=camera)))
         sheet = ARTIFACTS / f"{Path(name).name}.png"
         picture_sheet(estimate, photos).save(sheet)
         print(f"photo, truth, ours (median-scaled): {sheet}", file=sys.stderr)

@@ -190,6 +190,9 @@ def test_a_perfect_estimator_scores_perfectly_and_the_sheet_shows_all():
     answers = {pair.rgb.tobytes(): pair.depth_m for pair in pairs}
     score = score_photos(lambda rgb: answers[rgb.tobytes()], pairs)
     assert score.raw.delta1 == 1
+    lens = [Pair(p.rgb, p.depth_m * 1.25, p.name, 1.0) for p in pairs]
+    corrected = score_photos(lambda rgb: answers[rgb.tobytes()], lens, trained_fx_over_width=0.8)
+    assert corrected.raw.abs_rel == pytest.approx(0, abs=1e-6)
     sheet = picture_sheet(lambda rgb: answers[rgb.tobytes()], pairs, height=60)
     assert sheet.size == (3 * 80, 2 * 60)
     assert torch.tensor(np.asarray(sheet)).float().std() > 10

@@ -41,7 +41,7 @@ class Augmentation:
     gamma: float = 0.1
     saturation: float = 0.15
     tint: float = 0.05
-    hue: float = 0.0
+    hue: float = 15.0
     colour_chance: float = 0.5
     grey_chance: float = 0.0
     shuffle_chance: float = 0.0

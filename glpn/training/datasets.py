@@ -22,11 +22,15 @@ DEPTH_SUFFIXES = (".png", ".npy", ".tif", ".tiff")
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """One picture and its depth: rgb (H, W, 3) uint8; depth_m (H, W) float32 metres, 0 = no measurement."""
+    """One picture and its depth: rgb (H, W, 3) uint8; depth_m (H, W) float32 metres, 0 = no measurement.
+
+    `fx_over_width` is the camera's focal length as a multiple of the picture's width, where it is known.
+    """
 
     rgb: np.ndarray
     depth_m: np.ndarray
     name: str
+    fx_over_width: float | None = None
 
 
 class Pairs(Protocol):

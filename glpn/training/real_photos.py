@@ -33,7 +33,8 @@ def motorcycle() -> Pair:
     with np.errstate(invalid="ignore", divide="ignore"):
         depth_m = MOTORCYCLE["focal_px"] * MOTORCYCLE["baseline_m"] / (disparity + MOTORCYCLE["offset_px"])
     usable = np.isfinite(disparity) & np.isfinite(depth_m)
-    return Pair(np.ascontiguousarray(left), np.where(usable, depth_m, 0).astype(np.float32), "motorcycle")
+    depth_m = np.where(usable, depth_m, 0).astype(np.float32)
+    return Pair(np.ascontiguousarray(left), depth_m, "motorcycle", MOTORCYCLE["focal_px"] / left.shape[1])
 
 
 def stereo_pairs(folder: Path) -> list[Pair]:
@@ -58,7 +59,8 @@ def stereo_pairs(folder: Path) -> list[Pair]:
         window = (slice(int(y0 * height), int(y1 * height)), slice(int(x0 * width), int(x1 * width)))
         depth_m = np.where((depth_m > NEAREST_M) & (depth_m < FARTHEST_M), depth_m, 0)
         rgb = np.ascontiguousarray(left[window][..., ::-1])
-        pairs.append(Pair(rgb, depth_m[window].astype(np.float32), path.stem.removesuffix("_left")))
+        name, fx_over_width = path.stem.removesuffix("_left"), calibration["fx"] / rgb.shape[1]
+        pairs.append(Pair(rgb, depth_m[window].astype(np.float32), name, fx_over_width))
     return pairs
 
 
@@ -88,9 +90,18 @@ def agreed_disparity(left: np.ndarray, right: np.ndarray, *, tolerance_px: float
     return np.where(agreed, from_left, 0).astype(np.float32)
 
 
-def score_photos(estimate: Estimate, pairs: Sequence[Pair]) -> Score:
-    """Score an estimator on the photos between 0.5 and 6 m (the motorcycle's farthest parts are at 6)."""
-    return Score.of([_score(pair, estimate(pair.rgb)) for pair in pairs])
+def score_photos(estimate: Estimate, pairs: Sequence[Pair], *, trained_fx_over_width: float | None = None) -> Score:
+    """Score an estimator on the photos between 0.5 and 6 m (the motorcycle's farthest parts are at 6).
+
+    With `trained_fx_over_width`, the camera of the training, depth is corrected for each photo's own focal length.
+    """
+    images = []
+    for pair in pairs:
+        predicted_m = estimate(pair.rgb)
+        if trained_fx_over_width and pair.fx_over_width:
+            predicted_m = predicted_m * np.float32(pair.fx_over_width / trained_fx_over_width)
+        images.append(_score(pair, predicted_m))
+    return Score.of(images)
 
 
 def _score(pair: Pair, predicted_m: np.ndarray) -> ImageScore:
