@@ -25,6 +25,8 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 # The same as post-operations of oneDNN: name and algorithm.
 _POST_OPERATIONS = {"none": ("none", ""), "gelu": ("gelu", "none"), "relu": ("relu", ""), "silu": ("swish", "")}
+# Tokens per strip of a large map's Mix-FFN: its hidden maps then stay in the cache and out of the peak of memory.
+_STRIP_TOKENS = 4096
 
 
 def has_packed_layers() -> bool:
@@ -232,8 +234,22 @@ class _Block:
         key, value = self.key_value(tokens).chunk(2, dim=2)  # (B, N / sr_ratio², C) each
         context = F.scaled_dot_product_attention(query, self._split_heads(key), self._split_heads(value))
         x = self.output(context.transpose(1, 2).flatten(2), x)
-        hidden = self.depthwise(tokens_to_map(self.dense1(self.norm2(x)), height, width))
-        return self.dense2(map_to_tokens(hidden), x)
+        return self._feed_forward(x, self.norm2(x), height, width)
+
+    def _feed_forward(self, x: Tensor, tokens: Tensor, height: int, width: int) -> Tensor:
+        """Add the Mix-FFN of `tokens` to x, in strips of rows if its hidden maps are large."""
+        rows = -(-_STRIP_TOKENS // width)
+        if height * width <= 2 * _STRIP_TOKENS:
+            hidden = self.depthwise(tokens_to_map(self.dense1(tokens), height, width))
+            return self.dense2(map_to_tokens(hidden), x)
+        for top in range(0, height, rows):
+            bottom = min(top + rows, height)
+            first, last = max(top - 1, 0), min(bottom + 1, height)  # what the 3×3 kernel sees of the neighbours
+            hidden = self.dense1(tokens[:, first * width : last * width])
+            hidden = self.depthwise(tokens_to_map(hidden, last - first, width))[:, :, top - first : bottom - first]
+            own = slice(top * width, bottom * width)
+            x[:, own] = self.dense2(map_to_tokens(hidden), x[:, own])
+        return x
 
     def _split_heads(self, x: Tensor) -> Tensor:
         return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
