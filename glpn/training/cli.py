@@ -190,7 +190,7 @@ def run_distill(args: argparse.Namespace) -> int:
         estimator = load_estimator(args.teacher, device=group.device.type)
         teacher: nn.Module = estimator.model.to(group.device)
         args.encoder, args.max_depth = args.student, estimator.spec.max_depth_m
-        task = DeepTask(_start(args), teacher=teacher, teacher_weight=1.0)
+        task = DeepTask(_start(args), teacher=teacher, teacher_weight=1.0, teacher_lambd=0.5)
         side = estimator.spec.working_short_side
         size = args.size or (side // 32 * 32, round(side * 4 / 3 / 32) * 32)
         settings = _settings(args, args.steps, size, args.max_depth)

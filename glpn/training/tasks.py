@@ -106,9 +106,8 @@ class DeepTask(Task):
         self.heads = nn.ModuleList(nn.Conv2d(width, 1, 1) for _ in network.config.hidden_sizes)
         for head in self.heads:
             start_at_typical_depth(cast(nn.Conv2d, head))
-        self._teacher = (
-            [teacher.eval().requires_grad_(False)] if teacher is not None else []
-        )  # a list: its weights are nobody's to train or save
+        # In a list, so that its weights are neither trained nor saved with the task's.
+        self._teacher = [teacher.eval().requires_grad_(False)] if teacher is not None else []
         if isinstance(teacher, ConvolutionalTeacher):
             widths = teacher.config.channels[1:]
             self.projections = nn.ModuleList(
