@@ -1,0 +1,64 @@
+"""Device choice, and the cores that a container grants."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from glpn.compute import available_cores, pick_device
+from glpn.errors import ConfigError
+
+
+def test_picks_the_best_device_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert pick_device() == pick_device("auto") == pick_device("cpu") == "cpu"
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert pick_device() == "mps"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert pick_device() == "cuda"
+    assert pick_device("cpu") == "cpu"
+
+
+def test_refuses_a_device_that_is_unknown_or_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="Unknown device 'tpu'. Known: auto, cpu"):
+        pick_device("tpu")
+    with pytest.raises(ConfigError, match="'cuda' is not available"):
+        pick_device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({"cpu.max": "100000 100000\n"}, 1),
+        ({"cpu.max": "50000 100000\n"}, 1),
+        ({"cpu.max": "300000 100000\n"}, 3),
+        ({"cpu.max": "max 100000\n"}, 8),
+        ({"cpu.max": "nonsense"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 8),
+        ({}, 8),
+    ],
+)
+def test_cores_follow_the_quota(
+    files: dict[str, str], limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert available_cores(tmp_path) == limit
+
+
+@pytest.mark.parametrize(("requests", "threads"), [(1, 2), (2, 1), (5, 1)])
+def test_requests_share_the_cores(requests: int, threads: int) -> None:
+    code = f"""
+import glpn.compute as compute, torch
+compute.available_cores = lambda: 2
+assert compute.use_available_cores({requests}) == torch.get_num_threads() == {threads}
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
