@@ -236,6 +236,12 @@ def test_the_log_and_its_plot(tmp_path):
     assert "samples seen" in (tmp_path / "log.html").read_text()
 
 
+def test_rows_of_the_log_are_as_often_as_was_asked(tmp_path):
+    trained(tmp_path, replace(SETTINGS, log_every=4, validate_every=3), validation=scenes(2))
+    with (tmp_path / "log.csv").open() as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["3", "4", "6"]
+
+
 def test_validation_leaves_training_as_it_was(tmp_path):
     plain, _ = trained(tmp_path / "plain")
     watched, _ = trained(tmp_path / "watched", replace(SETTINGS, validate_every=2), validation=scenes(2))

@@ -177,10 +177,10 @@ class Trainer:
                 if self.on_progress:
                     self.on_progress(progress)
                 last = self.step == settings.steps
-                if self._due(settings.validate_every) or (last and self.validation is not None):
-                    score = self.validate()
-                if self._due(settings.log_every) or score or last:
-                    self._log(progress, score if self._due(settings.validate_every) or last else None)
+                measured = self.validate() if self._due(settings.validate_every) or last else None
+                score = measured or score
+                if self._due(settings.log_every) or measured or last:
+                    self._log(progress, measured)
                     losses = []
                 if self._due(settings.save_every) or last or stopped():
                     self.save()
