@@ -152,6 +152,8 @@ def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(tmp_path, options):
     resumed, result = trained(tmp_path / "parts", replace(settings, save_every=3))
     assert result.finished
     assert_equal(weights(whole), weights(resumed))
+    with resumed.log_path.open() as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["1", "2", "3", "4", "5", "6"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -159,7 +159,7 @@ def _train(
     result = trainer.run()
     if not group.leader:
         return 0 if result.finished else 130
-    write_plot(out / "log.csv", out / "log.html")
+    write_plot(trainer.log_path, out / "log.html")
     if not result.finished:
         _say(f"Stopped after step {result.step}; the same command goes on in {out}.")
         return 130

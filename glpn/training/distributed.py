@@ -41,6 +41,15 @@ def leave_group(group: Group) -> None:
         dist.destroy_process_group()
 
 
+def any_process(flag: bool, group: Group) -> bool:
+    """Whether `flag` is true in any process: all then stop after the same step."""
+    if group.world_size == 1:
+        return flag
+    flags = torch.tensor(float(flag), device=group.device)
+    dist.all_reduce(flags, dist.ReduceOp.MAX)
+    return bool(flags.item())
+
+
 class GroupBatchNorm(nn.BatchNorm2d):
     """Batch normalisation whose statistics are those of all processes' batches; torch's own needs CUDA."""
 

@@ -25,7 +25,7 @@ from glpn.metrics import DepthMetrics
 
 from .augmentation import Augmentation
 from .datasets import Pairs
-from .distributed import Group, share_batch_norm
+from .distributed import Group, any_process, share_batch_norm
 from .evaluation import Score, at_size, evaluate
 from .sampling import Batch, Samples, batches
 from .schedule import learning_rate
@@ -143,6 +143,10 @@ class Trainer:
         return self.folder / "checkpoint.pt"
 
     @property
+    def log_path(self) -> Path:
+        return self.folder / "log.csv"
+
+    @property
     def samples_per_step(self) -> int:
         return self.settings.batch_size * self.settings.accumulate * self.group.world_size
 
@@ -182,9 +186,10 @@ class Trainer:
                 if self._due(settings.log_every) or measured or last:
                     self._log(progress, measured)
                     losses = []
-                if self._due(settings.save_every) or last or stopped():
+                stop = any_process(stopped(), self.group)
+                if self._due(settings.save_every) or last or stop:
                     self.save()
-                if stopped() and not last:
+                if stop and not last:
                     return TrainingResult(False, self.step, progress.samples, score)
         return TrainingResult(True, self.step, self.step * self.samples_per_step, score)
 
@@ -248,7 +253,17 @@ class Trainer:
         self._scaler.load_state_dict(state["scaler"])
         self._average = state["average"]
         self.step = state["step"]
+        if self.group.leader:
+            self._forget_log_after_step()
         logger.info("Resumed %s at step %d of %d.", self.folder, self.step, self.settings.steps)
+
+    def _forget_log_after_step(self) -> None:
+        """Drop the rows of steps that a crash has undone: they come again."""
+        if not self.log_path.exists():
+            return
+        header, *rows = self.log_path.read_text().splitlines(keepends=True)
+        kept = [row for row in rows if int(row.split(",", 1)[0]) <= self.step]
+        write_atomically(self.log_path, lambda path: path.write_text("".join([header, *kept])))
 
     def _identity(self) -> dict[str, Any]:
         """What has to be the same for a resumed run to be the same run; the length may change under a held rate."""
@@ -330,9 +345,8 @@ class Trainer:
             "images_per_s": f"{progress.images_per_s:.1f}",
         }
         row |= dict.fromkeys(Score.COLUMNS, "") | (score.to_row() if score else {})
-        path = self.folder / "log.csv"
-        fresh = not path.exists()
-        with path.open("a", newline="") as file:
+        fresh = not self.log_path.exists()
+        with self.log_path.open("a", newline="") as file:
             writer = csv.DictWriter(file, list(row))
             if fresh:
                 writer.writeheader()
