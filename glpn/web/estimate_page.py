@@ -19,6 +19,7 @@ from .session import Session, Sessions
 from .wiring import FILES, INFERENCE, QUICK
 
 EMPTY = "Nothing to show yet: choose a photo and press “Estimate depth”."
+NEW_PHOTO = "Press “Estimate depth”: what is shown still belongs to the photo before."
 TAB_LABELS = {
     "depth": "Depth",
     "slider": "Slider",
@@ -235,8 +236,6 @@ class EstimatePage:
         ) -> Iterator[dict[Any, Any]]:
             session = self._session(request)
             chosen = checkpoint if scene == OTHER else variant
-            if photo and photo not in {str(sample.photo) for sample in SAMPLES}:
-                session.uploads.add(Path(photo))
             for shown in estimate.estimate(session, self.engine, photo, chosen, choices_of(values), tab):
                 yield self._named(shown) | {self.stop: gr.Button(interactive="status" not in shown)}
 
@@ -261,6 +260,16 @@ class EstimatePage:
             return gr.Button(interactive=False), ""
 
         self.stop.click(stop, None, [self.stop, self.shown["progress"]], queue=False, **QUICK)
+
+        def taken(request: gr.Request, photo: str | None) -> Any:
+            """Note a visitor's own photo, so that it goes when the visitor does."""
+            session = self._session(request)
+            if not photo:
+                return gr.skip()
+            session.uploads.add(Path(photo))
+            return cards.notices([NEW_PHOTO]) + estimate.status(session)
+
+        self.photo.input(taken, self.photo, self.shown["status"], **QUICK)
 
         @plain_errors
         def sample(

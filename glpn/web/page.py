@@ -13,7 +13,7 @@ from .compare import ComparePage
 from .engine import Engine, Host, Store
 from .estimate_page import EstimatePage
 from .link_box import LinkBox
-from .samples import VARIANT
+from .samples import FOLDER, VARIANT
 from .session import Sessions
 from .zoo_page import ZooPage
 
@@ -24,6 +24,7 @@ QUEUE_SIZE = 32  # visitors who wait; the next one is asked to come back
 def build_demo(zoo: Zoo, store: Store, *, host: Host | None = None, model: str = VARIANT) -> gr.Blocks:
     """Build the page around a zoo and a store of models. Nothing is loaded until a visitor asks."""
     engine = Engine(zoo, store, host=host or Host.detect())
+    gr.set_static_paths(FOLDER)  # else each visitor's sample is a copy, and one who leaves takes it from the others
     sessions = Sessions(Path(get_upload_folder()) / "sessions")
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 3600), fill_width=True) as demo:
         with gr.Row(elem_id="top"):
