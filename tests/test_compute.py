@@ -25,7 +25,7 @@ def test_picks_the_best_device_there_is(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_refuses_a_device_that_is_unknown_or_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ConfigError, match="Unknown device 'tpu'. Known: auto, cpu"):
+    with pytest.raises(ConfigError, match="Unknown device 'tpu'"):
         pick_device("tpu")
     with pytest.raises(ConfigError, match="'cuda' is not available"):
         pick_device("cuda")
