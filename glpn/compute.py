@@ -1,6 +1,7 @@
-"""Where the network runs: the device, and how many threads a container really grants."""
+"""Where and how the network runs: device, arithmetic, and how many threads a container really grants."""
 
 import os
+import time
 from pathlib import Path
 
 import torch
@@ -57,3 +58,36 @@ def use_available_cores(simultaneous_requests: int = 1) -> int:
     threads = max(1, available_cores() // simultaneous_requests)
     torch.set_num_threads(threads)
     return threads
+
+
+def pick_precision(name: str = "float32", *, device: str = "cpu") -> str:
+    """Return the arithmetic to run the network in: the one that is named, or with "auto" the fastest that pays off.
+
+    "auto" is bfloat16 (float16 on a GPU without it) where that is faster. On a CPU this is measured, not read from its
+    flags: some that claim bfloat16 run it hundreds of times slower. The depth changes a little, so nothing but a
+    user's wish should say "auto". Raises `ConfigError` for a name that `device` can't run.
+    """
+    known = ("float32", "bfloat16", "int8") if device == "cpu" else ("float32", "bfloat16", "float16")
+    if name == "auto":
+        if device == "cuda":
+            return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+        return "bfloat16" if device == "cpu" and bfloat16_speedup() > 1.3 else "float32"
+    if name not in known:
+        raise ConfigError(f"Unknown precision {name!r} on {device}. Known: auto, {', '.join(known)}.")
+    return name
+
+
+def bfloat16_speedup() -> float:
+    """Measure how many times faster a small linear layer runs in bfloat16 than in float32 on this processor."""
+    x, weight = torch.rand(128, 256), torch.rand(256, 256)
+    seconds: dict[torch.dtype, float] = {}
+    with torch.inference_mode():
+        for dtype in (torch.float32, torch.bfloat16):
+            arguments = (x.to(dtype), weight.to(dtype))
+            runs = []
+            for _ in range(5):
+                start = time.perf_counter()
+                torch.nn.functional.linear(*arguments)
+                runs.append(time.perf_counter() - start)
+            seconds[dtype] = min(runs)
+    return seconds[torch.float32] / seconds[torch.bfloat16]

@@ -15,8 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .errors import ConfigError
 from .modeling import GLPNForDepthEstimation, map_to_tokens, tokens_to_map, upsample
 
+PRECISIONS = ("float32", "bfloat16", "int8")
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "none": lambda x: x,
     "gelu": F.gelu,
@@ -36,22 +38,49 @@ def has_packed_layers() -> bool:
 
 
 class PackedLinear:
-    """A linear layer of tokens, perhaps with a residual added."""
+    """A linear layer of tokens, perhaps with a residual added.
 
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        self.weight, self.bias = weight.detach().contiguous(), bias.detach().clone()
+    `precision` is that of its multiplications; input, residual and output are float32 in any case. "int8" rounds the
+    weights to 8 bits with one scale per output channel, and the tokens to 8 bits with one scale and offset per call.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, precision: str = "float32") -> None:
+        self.weight, self.bias, self.precision = weight.detach().contiguous(), bias.detach().clone(), precision
         self.packed = has_packed_layers()
-        if self.packed:
+        if precision == "int8":
+            self.scales = self.weight.abs().amax(dim=1).clamp_min(1e-12) / 127  # (out,)
+            self.offsets = torch.zeros(len(bias), dtype=torch.int64)
+            rounded = (self.weight / self.scales[:, None]).round_().to(torch.int8)
+            self.weight = torch.ops.onednn.qlinear_prepack(rounded, None)
+        elif self.packed:
+            dtype = getattr(torch, precision)
+            self.weight, self.bias = self.weight.to(dtype), self.bias.to(dtype)
             self.weight = torch.ops.mkldnn._reorder_linear_weight(self.weight, None)
 
     def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """Map tokens (..., in) to (..., out); `residual` has the output's shape."""
-        if not self.packed:
+        if self.packed and self.precision == "float32":
+            if residual is None:
+                return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+            return torch.ops.mkldnn._linear_pointwise.binary(x, residual, self.weight, self.bias, "add")
+        if self.precision == "int8":
+            y = self._int8(x)
+        elif self.precision == "bfloat16":
+            y = torch.ops.mkldnn._linear_pointwise(x.bfloat16(), self.weight, self.bias, "none", [], "").float()
+        else:
             y = F.linear(x, self.weight, self.bias)
-            return y if residual is None else y.add_(residual)
-        if residual is None:
-            return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
-        return torch.ops.mkldnn._linear_pointwise.binary(x, residual, self.weight, self.bias, "add")
+        return y if residual is None else y.add_(residual)
+
+    def _int8(self, x: Tensor) -> Tensor:
+        low, high = (bound.item() for bound in x.aminmax())
+        low, high = min(low, 0.0), max(high, 1e-12)  # 0 has to be exact
+        scale = (high - low) / 255
+        offset = round(-low / scale)
+        rounded = (x * (1 / scale)).round_().add_(offset).clamp_(0, 255).to(torch.uint8)
+        weights = (self.weight, self.scales, self.offsets, self.bias)
+        return torch.ops.onednn.qlinear_pointwise(
+            rounded, scale, offset, *weights, 1.0, 0, torch.float32, "none", [], ""
+        )
 
 
 class PackedConvolution:
@@ -209,22 +238,23 @@ class _PatchEmbedding:
 
 
 class _Block:
-    def __init__(self, block: Any, activation: str) -> None:
+    def __init__(self, block: Any, activation: str, precision: str) -> None:
         attention, ffn = block.attention.self, block.mlp
         self.heads, self.sr_ratio = attention.heads, attention.sr_ratio
         self.norm1, self.norm2 = _Norm(block.layer_norm_1), _Norm(block.layer_norm_2)
-        self.query = PackedLinear(attention.query.weight, attention.query.bias)
+        self.query = PackedLinear(attention.query.weight, attention.query.bias, precision)
         self.key_value = PackedLinear(
             torch.cat((attention.key.weight, attention.value.weight)),
             torch.cat((attention.key.bias, attention.value.bias)),
+            precision,
         )
         if self.sr_ratio > 1:
             self.reduce, self.reduce_norm = PackedConvolution.of(attention.sr), _Norm(attention.layer_norm)
         output = block.attention.output.dense
-        self.output = PackedLinear(output.weight, output.bias)
-        self.dense1 = PackedLinear(ffn.dense1.weight, ffn.dense1.bias)
+        self.output = PackedLinear(output.weight, output.bias, precision)
+        self.dense1 = PackedLinear(ffn.dense1.weight, ffn.dense1.bias, precision)
         self.depthwise = PackedConvolution.of(ffn.dwconv.dwconv, activation)
-        self.dense2 = PackedLinear(ffn.dense2.weight, ffn.dense2.bias)
+        self.dense2 = PackedLinear(ffn.dense2.weight, ffn.dense2.bias, precision)
 
     def __call__(self, x: Tensor, height: int, width: int) -> Tensor:
         tokens = self.norm1(x)  # (B, N, C)
@@ -318,15 +348,16 @@ _SHIFTS = ((slice(1, None), slice(-1)), (slice(None), slice(None)), (slice(-1), 
 
 
 class FastGLPN(nn.Module):
-    """A GLPN for float32 inference on a CPU. Call it with pixels (B, 3, H, W); it returns depth (B, H, W) in metres."""
+    """A GLPN for inference on a CPU. Call it with pixels (B, 3, H, W); it returns depth (B, H, W) in metres."""
 
-    def __init__(self, model: GLPNForDepthEstimation) -> None:
+    def __init__(self, model: GLPNForDepthEstimation, precision: str = "float32") -> None:
         super().__init__()
+        self.precision = precision
         config = model.config
         self.config = config
         encoder: Any = model.glpn.encoder
         self.stages = [
-            (_PatchEmbedding(embed), [_Block(block, config.hidden_act) for block in blocks], _Norm(norm))
+            (_PatchEmbedding(embed), [_Block(block, config.hidden_act, precision) for block in blocks], _Norm(norm))
             for embed, blocks, norm in zip(encoder.patch_embeddings, encoder.block, encoder.layer_norm, strict=True)
         ]
         used = range(len(self.stages))[config.head_in_index] + 1
@@ -353,6 +384,15 @@ class FastGLPN(nn.Module):
         return self.head(decoded)
 
 
-def make_fast(model: GLPNForDepthEstimation) -> FastGLPN:
-    """Build the fast form of `model`, which is on the CPU in float32; it keeps its own copy of the weights."""
-    return FastGLPN(model)
+def make_fast(model: GLPNForDepthEstimation, *, precision: str = "float32") -> FastGLPN:
+    """Build the fast form of `model`, which is on the CPU in float32; it keeps its own copy of the weights.
+
+    `precision` is the arithmetic of the encoder's linear layers, where most of the multiplications are: "float32",
+    which gives the plain network's depth, or "bfloat16" or "int8", which change it a little. Raises `ConfigError` for
+    another one, or where PyTorch lacks oneDNN, which the last two need.
+    """
+    if precision not in PRECISIONS:
+        raise ConfigError(f"Unknown precision {precision!r}. Known: {', '.join(PRECISIONS)}.")
+    if precision != "float32" and not has_packed_layers():
+        raise ConfigError(f"Precision {precision!r} needs oneDNN, which this PyTorch lacks. Use 'float32'.")
+    return FastGLPN(model, precision)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from glpn.compute import available_cores, pick_device
+from glpn import compute
+from glpn.compute import available_cores, bfloat16_speedup, pick_device, pick_precision
 from glpn.errors import ConfigError
 
 
@@ -62,3 +63,22 @@ compute.available_cores = lambda: 2
 assert compute.use_available_cores({requests}) == torch.get_num_threads() == {threads}
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_precision_is_float32_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pick_precision() == "float32"
+    assert pick_precision("int8") == "int8"
+    for speedup, choice in ((2.0, "bfloat16"), (1.1, "float32"), (1 / 400, "float32")):
+        monkeypatch.setattr(compute, "bfloat16_speedup", lambda speedup=speedup: speedup)
+        assert pick_precision("auto") == choice
+    assert pick_precision("auto", device="mps") == "float32"
+    for supported, choice in ((True, "bfloat16"), (False, "float16")):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda supported=supported: supported)
+        assert pick_precision("auto", device="cuda") == choice
+    for name, device in (("float16", "cpu"), ("int8", "cuda"), ("half", "cpu")):
+        with pytest.raises(ConfigError, match=f"Unknown precision '{name}' on {device}"):
+            pick_precision(name, device=device)
+
+
+def test_bfloat16_is_measured() -> None:
+    assert bfloat16_speedup() > 0

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from glpn import fast
 from glpn.configuration import ENCODERS, GLPNConfig
+from glpn.errors import ConfigError
 from glpn.fast import UpsampledConvolution, make_fast
 from glpn.modeling import GLPNForDepthEstimation, upsample
 
@@ -86,6 +87,23 @@ def test_head_may_sit_on_any_decoder_stage(index: int) -> None:
 def test_other_activations(activation: str) -> None:
     plain, quick = both(network(hidden_act=activation), torch.rand(1, 3, 64, 64))
     assert (quick - plain).abs().max() < TOLERANCE_M
+
+
+@pytest.mark.parametrize(("precision", "tolerance_m"), [("bfloat16", 0.1), ("int8", 0.2)])
+def test_lower_precision_says_so_and_stays_close(precision: str, tolerance_m: float) -> None:
+    model, x = network(), torch.rand(2, 3, 64, 96)
+    exact, rough = make_fast(model), make_fast(model, precision=precision)
+    assert (exact.precision, rough.precision) == ("float32", precision)
+    difference = (rough(x) - exact(x)).abs()
+    assert 0 < difference.mean() < tolerance_m
+
+
+def test_refuses_a_precision_it_can_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="Unknown precision 'float8'"):
+        make_fast(network(), precision="float8")
+    monkeypatch.setattr(fast, "has_packed_layers", lambda: False)
+    with pytest.raises(ConfigError, match="needs oneDNN"):
+        make_fast(network(), precision="int8")
 
 
 def test_without_packed_layers(monkeypatch: pytest.MonkeyPatch) -> None:
