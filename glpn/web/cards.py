@@ -22,7 +22,7 @@ STATUS = {
     "untrained": ("Needs training", "Nobody has published trained depth weights of this size."),
 }
 UNTRAINED_HELP = (
-    "Its ImageNet encoder exists ({repo}), a trained depth decoder does not, so it can't be run. Train it with "
+    "Its ImageNet encoder exists ({repo}), a trained depth decoder for it does not. Train it with "
     "`python -m glpn train`, distil it from a bigger model with `python -m glpn distill`, or name a checkpoint of your "
     "own under “Another checkpoint”."
 )
@@ -38,7 +38,7 @@ def model_card(spec: ModelSpec, *, cached: bool, seconds: float | None) -> str:
     """Return the card of one variant: what it is, what it may be used for, what it costs."""
     label, meaning = STATUS[spec.status]
     if not spec.ready:
-        meaning = UNTRAINED_HELP.format(repo=spec.source.repo_id)
+        meaning = "It can't be run. " + UNTRAINED_HELP.format(repo=spec.source.repo_id)
     place = "in this app" if spec.folder else f"{megabytes(spec.size_bytes)} from huggingface.co/{spec.source.repo_id}"
     rows = [
         ("Parameters", f"{spec.parameters / 1e6:.1f} million"),

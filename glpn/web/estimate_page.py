@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from glpn.errors import HubError
 from glpn.rendering import COLOR_MAPS
 
 from . import cards, components, estimate
@@ -14,7 +15,7 @@ from .engine import Engine
 from .guard import plain_errors
 from .link_box import LinkBox
 from .links import RESOLUTIONS, Choices
-from .samples import BY_ID, SAMPLES
+from .samples import BY_ID, SAMPLES, VARIANT
 from .session import Session, Sessions
 from .wiring import FILES, INFERENCE, QUICK
 
@@ -84,6 +85,7 @@ class EstimatePage:
         with gr.Row(elem_id="run"):
             self.run = gr.Button("Estimate depth", variant="primary", elem_id="go", scale=2)
             self.stop = gr.Button("Stop", elem_id="stop", scale=1, interactive=False)
+        self.fallback = gr.Button("Use the embedded model instead", visible=False, elem_id="fallback")
         self.shown["progress"] = gr.HTML(apply_default_css=False, elem_id="progress")
 
     def _settings(self) -> None:
@@ -236,24 +238,36 @@ class EstimatePage:
         ) -> Iterator[dict[Any, Any]]:
             session = self._session(request)
             chosen = checkpoint if scene == OTHER else variant
-            for shown in estimate.estimate(session, self.engine, photo, chosen, choices_of(values), tab):
-                yield self._named(shown) | {self.stop: gr.Button(interactive="status" not in shown)}
+            yield {self.fallback: gr.Button(visible=False)}
+            try:
+                for shown in estimate.estimate(session, self.engine, photo, chosen, choices_of(values), tab):
+                    yield self._named(shown) | {self.stop: gr.Button(interactive="status" not in shown)}
+            except HubError:
+                yield {self.fallback: gr.Button(visible=True)}
+                raise
 
         def done(scene: str, variant: str) -> tuple[Any, str, Any]:
             card = card_of(self.engine, variant) if scene != OTHER else gr.skip()
             return gr.Button(interactive=False), "", card
 
-        running = self.run.click(
-            run,
-            [self.photo, self.tab, *model, *views],
-            [*outputs, self.stop],
-            show_progress="minimal",
-            show_progress_on=[self.shown["progress"]],
-            api_visibility="private",
-            **INFERENCE,
-        )
-        self._then_files(running)
-        running.then(done, [self.scene, self.variant], [self.stop, self.shown["progress"], self.card], **QUICK)
+        def embedded() -> tuple[Any, ...]:
+            choices = variants_of(self.engine, EMBEDDED)
+            variant = gr.Radio(choices, value=VARIANT, visible=True)
+            return EMBEDDED, variant, gr.Textbox(visible=False), card_of(self.engine, VARIANT)
+
+        chosen = self.fallback.click(embedded, None, [*model, self.card], **QUICK)
+        for start in (self.run.click, chosen.success):
+            running = start(
+                run,
+                [self.photo, self.tab, *model, *views],
+                [*outputs, self.stop, self.fallback],
+                show_progress="minimal",
+                show_progress_on=[self.shown["progress"]],
+                api_visibility="private",
+                **INFERENCE,
+            )
+            self._then_files(running)
+            running.then(done, [self.scene, self.variant], [self.stop, self.shown["progress"], self.card], **QUICK)
 
         def stop(request: gr.Request) -> tuple[Any, str]:
             self._session(request).stop.set()
