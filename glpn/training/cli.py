@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import logging
 import math
 import sys
 from collections.abc import Callable
@@ -401,8 +400,8 @@ def _show_progress(progress: Progress) -> None:
         f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left"
     )
     _show(line if progress.step < progress.steps else "")
-    if progress.step % 100 == 0:
-        logging.getLogger(__name__).info(line)
+    if progress.step % 100 == 0 and not sys.stderr.isatty():  # a log file wants lines, and not too many
+        print(line, file=sys.stderr, flush=True)
 
 
 def _show_score(step: int, score: Score) -> None:
