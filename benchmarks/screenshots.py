@@ -27,7 +27,8 @@ ARGUMENTS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--ena
 HEATMAP = "#heatmap .heatmaplayer image"
 SURFACE = "document.querySelector('#surface .figure-plot')?._fullLayout?.scene?._scene?.glplot"
 DESKTOP = {"viewport": {"width": 1400, "height": 900}}
-PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
+# Taller than a phone, so that the depth map below the button is seen too.
+PHONE = {"viewport": {"width": 390, "height": 1300}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
 
 
 @contextmanager
@@ -61,7 +62,7 @@ def take(browser: Browser, address: str, name: str, *, query: str = "", **option
         page.wait_for_timeout(1500)  # the scene draws itself in steps
     else:
         page.wait_for_selector(HEATMAP, state="attached", timeout=60_000)
-    page.wait_for_function("[...document.images].every((image) => image.complete)")
+    page.wait_for_function("[...document.images].every((image) => image.complete || image.loading === 'lazy')")
     path = DOCS / f"{name}.png"
     page.screenshot(path=path)
     context.close()
@@ -79,7 +80,7 @@ def main() -> None:
     with page_served() as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         take(browser, address, "page-light", color_scheme="light", **DESKTOP)
-        take(browser, address, "page-dark", query="?tab=statistics&sample=hall", color_scheme="dark", **DESKTOP)
+        take(browser, address, "page-dark", query="?sample=lounge&colors=inferno", color_scheme="dark", **DESKTOP)
         take(browser, address, "surface", query="?tab=3d", color_scheme="dark", **DESKTOP)
         take(browser, address, "phone", color_scheme="light", **PHONE)
         browser.close()
