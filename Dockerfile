@@ -9,7 +9,9 @@ ENV HF_HOME=/home/user/.cache/huggingface \
     PATH=/home/user/.local/bin:$PATH
 RUN mkdir -p $HF_HOME
 COPY --chown=user requirements.txt .
-RUN pip install --no-cache-dir --user --extra-index-url https://download.pytorch.org/whl/cpu -r requirements.txt
+# Give --build-arg PIP_EXTRA_INDEX_URL=... to take torch without CUDA, which is several times smaller.
+ARG PIP_EXTRA_INDEX_URL
+RUN pip install --no-cache-dir --user -r requirements.txt
 COPY --chown=user . .
 EXPOSE 7860
 HEALTHCHECK --start-period=60s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:7860/gradio_api/queue/status', timeout=5)"]

@@ -67,6 +67,13 @@ def test_an_error_is_one_sentence(client: Client, tmp_path: Path) -> None:
     assert str(tmp_path) not in str(caught.value)
 
 
+def test_twenty_visitors_at_once_each_get_their_own(client: Client) -> None:
+    angles = [50.0 + number for number in range(20)]
+    jobs = [client.submit(handle_file(PHOTO), fov_deg=angle, api_name="/estimate") for angle in angles]
+    found = [job.result(timeout=120)[2]["camera"]["fov_deg"] for job in jobs]
+    assert found == pytest.approx(angles, abs=0.1)
+
+
 def test_nothing_else_is_public(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)
     assert set(endpoints["named_endpoints"]) == {"/estimate", "/models"}

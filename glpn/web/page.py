@@ -10,6 +10,7 @@ from glpn.zoo import Zoo
 from .about import about
 from .api import add_api
 from .compare import ComparePage
+from .components import asset
 from .engine import Engine, Host, Store
 from .estimate_page import EstimatePage
 from .link_box import LinkBox
@@ -57,14 +58,6 @@ def _header() -> None:
         f"""<header class="top"><h1>{TITLE}</h1><p>Depth in metres from one photo, and the surface to turn in your
 hand.</p><button type="button" class="figure-button" data-theme-switch
 title="Switch between dark and light">Theme</button></header>""",
-        js_on_load="""
-element.querySelector("[data-theme-switch]").addEventListener("click", () => {
-  const dark = document.body.classList.toggle("dark");
-  try { localStorage.setItem("glpn-theme", dark ? "dark" : "light"); } catch {}
-});
-try {
-  const kept = localStorage.getItem("glpn-theme");
-  if (kept) document.body.classList.toggle("dark", kept === "dark");
-} catch {}""",
+        js_on_load=asset("page.js"),
         apply_default_css=False,
     )

@@ -47,8 +47,10 @@ def make_store(zoo: Zoo) -> Store:
     """Return the store of the running app. PyTorch is imported with the first model, not before the page is up."""
 
     def load(name: str, **options: Any) -> Any:
+        from glpn.compute import use_available_cores
         from glpn.estimator import load_estimator
 
+        use_available_cores()
         return load_estimator(name, zoo=zoo, **options)
 
     return ModelStore(load, max_models=MAX_MODELS)

@@ -1,0 +1,28 @@
+// Dark or light, as the visitor last chose; and names for groups of radio buttons, which Gradio leaves without.
+const KEY = "glpn-theme";
+
+element.querySelector("[data-theme-switch]").addEventListener("click", () => {
+  const dark = document.body.classList.toggle("dark");
+  try {
+    localStorage.setItem(KEY, dark ? "dark" : "light");
+  } catch {
+    // a browser that keeps nothing still switches
+  }
+});
+
+try {
+  const kept = localStorage.getItem(KEY);
+  if (kept) document.body.classList.toggle("dark", kept === "dark");
+} catch {
+  // the system's choice stays
+}
+
+function nameGroups() {
+  for (const group of document.querySelectorAll("fieldset:not([aria-label])")) {
+    const title = group.querySelector("[data-testid=block-info]");
+    if (title) group.setAttribute("aria-label", title.textContent.trim());
+  }
+}
+
+nameGroups();
+new MutationObserver(nameGroups).observe(document.body, { childList: true, subtree: true });
