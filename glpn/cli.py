@@ -73,6 +73,7 @@ def add_estimate(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespac
     )
     parser.add_argument("--flip-average", action="store_true", help="average with the mirror image; twice the time")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: %(default)s)")
+    parser.add_argument("--precision", default="float32", help="float32, bfloat16, float16, int8 or auto (%(default)s)")
     camera = parser.add_mutually_exclusive_group()
     camera.add_argument("--fov", type=float, metavar="DEGREES", help="the photos' horizontal field of view")
     camera.add_argument("--camera", type=Path, metavar="FILE", help="the photos' intrinsics, JSON or text")
@@ -93,13 +94,15 @@ def add_estimate(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespac
 
 def estimate(args: argparse.Namespace) -> int:
     """Estimate every photo, print a row for each, and write its files; a bad photo is reported and passed over."""
+    from .compute import use_available_cores
     from .estimator import load_estimator
     from .export import write
     from .photo import load_photo
 
+    use_available_cores()
     photos = list(_photos(args.photos))
     with download_bar() as progress:
-        estimator = load_estimator(args.model, device=args.device, progress=progress)
+        estimator = load_estimator(args.model, device=args.device, precision=args.precision, progress=progress)
     width = max(len(path.name) for path, _ in photos)
     print(f"{'photo':{width}}  {'size':>11}  {'min':>7}  {'median':>7}  {'max':>7}  seconds")
     failed = 0

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from os import PathLike
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from .camera import Camera, scale_correction
-from .compute import pick_device
+from .compute import pick_device, pick_precision
 from .errors import ConfigError
 from .fast import make_fast
 from .image_processing import GLPNImageProcessor, native_size, resize_depth, to_pixel_values, working_size
@@ -38,14 +39,17 @@ class DepthEstimator:
         *,
         spec: ModelSpec,
         device: str = "auto",
+        precision: str = "float32",
         notices: Sequence[str] = (),
     ) -> None:
         self.spec = spec
         self.notices = tuple(notices)
         self.device = pick_device(device)
+        self.precision = pick_precision(precision, device=self.device)
         self.model = model.to(self.device).eval()
         self.processor = processor
-        self._network = make_fast(self.model) if self.device == "cpu" else self.model
+        on_cpu = self.device == "cpu"
+        self._network = make_fast(self.model, precision=self.precision) if on_cpu else self.model
 
     def __call__(
         self,
@@ -105,6 +109,7 @@ class DepthEstimator:
                     seconds=shared_seconds + time.perf_counter() - start,
                     camera=own_camera,
                     scale=scale,
+                    precision=self.precision,
                     device=self.device,
                     flip_averaged=flip_average,
                     notes=(*self.notices, *photo.notes, *notes),
@@ -143,7 +148,10 @@ class DepthEstimator:
         x = torch.from_numpy(pixel_values).to(self.device)
         if flip_average:
             x = torch.cat((x, x.flip(-1)))
-        with torch.inference_mode():
+        # The fast form mixes precisions itself; on a GPU autocast does.
+        mixed = self.device != "cpu" and self.precision != "float32"
+        autocast = torch.autocast(self.device, getattr(torch, self.precision)) if mixed else nullcontext()
+        with torch.inference_mode(), autocast:
             depth = self._network(x)
             depth = depth if isinstance(depth, Tensor) else depth.predicted_depth
             if flip_average:
@@ -167,6 +175,7 @@ def load_estimator(
     name: str | PathLike[str] = "rooms-b0",
     *,
     device: str = "auto",
+    precision: str = "float32",
     zoo: Zoo | None = None,
     cache_dir: str | PathLike[str] | None = None,
     token: str | None = None,
@@ -176,8 +185,11 @@ def load_estimator(
 ) -> DepthEstimator:
     """Load a model by variant id, Hub repository (`"owner/name"` or `"owner/name@revision"`) or checkpoint folder.
 
-    `device` is "auto" (CUDA, then MPS, then CPU) or PyTorch's name of one. `progress` is told bytes, total bytes (or
-    None) and bytes per second of a download; `cancelled` is asked between its pieces.
+    device       "auto" (CUDA, then MPS, then CPU) or PyTorch's name of one
+    precision    "float32"; or, for depth that differs a little, "bfloat16", "float16" (GPU), "int8" (CPU, linear
+                 layers), or "auto", the fastest of them here
+    progress     is told bytes, total bytes (or None) and bytes per second of a download
+    cancelled    is asked between the download's pieces
 
     Raises `UnknownModel`, `VariantNotTrained`, `HubError`, `ConfigError`, `CheckpointError` or `Cancelled`.
     """
@@ -194,4 +206,4 @@ def load_estimator(
     )
     model = load_located(GLPNForDepthEstimation, found)
     processor = GLPNImageProcessor.from_file(found.preprocessor) if found.preprocessor else GLPNImageProcessor()
-    return DepthEstimator(model, processor, spec=found.spec, device=device, notices=found.notices)
+    return DepthEstimator(model, processor, spec=found.spec, device=device, precision=precision, notices=found.notices)

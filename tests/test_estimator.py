@@ -171,11 +171,21 @@ def test_correction_with_the_training_camera_at_the_training_size_changes_nothin
     assert estimator(photo, correct_scale=True).scale == pytest.approx(1, rel=0.02)
 
 
+@pytest.mark.parametrize("precision", ["int8", "bfloat16"])
+def test_another_precision_is_recorded_and_stays_close(estimator, photo, precision):
+    small = photo[::4, ::4]
+    prediction = load_estimator("rooms-b0", device="cpu", precision=precision)(small)
+    assert prediction.precision == precision
+    assert 0 < np.abs(prediction.depth_m - estimator(small).depth_m).mean() < 0.1
+
+
 def test_unknown_models_and_devices_are_refused():
     with pytest.raises(UnknownModel, match="nyu-b9"):
         load_estimator("nyu-b9")
     with pytest.raises(ConfigError, match="toaster"):
         load_estimator("rooms-b0", device="toaster")
+    with pytest.raises(ConfigError, match="float3"):
+        load_estimator("rooms-b0", precision="float3")
 
 
 def test_the_embedded_model_beats_a_constant_on_a_real_photo_with_true_depth(estimator):
