@@ -8,6 +8,7 @@ The result does one thing, photo to depth: ask the plain network for attentions,
 Maps stay channels-last throughout, so that tokens (B, H * W, C) and maps (B, C, H, W) are views of each other.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .compute import OneCoreThreads
 from .errors import ConfigError
 from .modeling import GLPNForDepthEstimation, map_to_tokens, tokens_to_map, upsample
 
@@ -148,10 +150,11 @@ class UpsampledConvolution:
         taps = weight.permute(2, 3, 0, 1).flatten(1, 2)  # (i, j · C', C)
         self.taps = [PackedLinear(taps[i], biases[i].flatten()) for i in range(3)]
 
-    def strips(self, x: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """Yield the result for the map `x` (C, h, w), channels-last: which rows, and their values (rows, f·w, C').
+    def strips(self, x: Tensor, band: tuple[int, int]) -> Iterator[tuple[slice, Tensor]]:
+        """Yield the result for a band of the map `x` (C, h, w), channels-last, from row band[0] to before band[1].
 
-        Every strip is written over the one before.
+        Each strip says which rows of the result it is, and their values (rows, f·w, C'); it is written over the one
+        before.
         """
         (_, height, width), factor, channels = x.shape, 2**self.upsamplings, self.channels
         rows, columns = _block_size(height), _block_size(width)
@@ -160,10 +163,11 @@ class UpsampledConvolution:
         # A zero column on the left and one block of columns more than needed put all blocks of all rows equally far
         # apart in memory. Whatever is computed for the surplus block is not read.
         blocks = width // columns + 1
-        pixels = F.pad(x.permute(1, 2, 0), (0, 0, 1, columns - 1, 0, 1)).flatten(
-            0, 1
-        )  # ((h + 1) · blocks · columns, C)
-        wide = blocks * columns * factor * channels
+        start, stop = max(band[0] - 1, 0), min(band[1] + 1, height)
+        padded = F.pad(x[:, start:stop].permute(1, 2, 0), (0, 0, 1, columns - 1, 0, 1))
+        pixels = padded.flatten(0, 1)  # ((stop - start + 1) · blocks · columns, C)
+        width_padded = blocks * columns
+        wide = width_padded * factor * channels
         window = x.new_zeros(3, rows + 2, wide)  # (i, row of x, f·w and the surplus, C')
         strip = x.new_empty(rows * factor, width * factor * channels)
 
@@ -171,7 +175,8 @@ class UpsampledConvolution:
             """Put rows first … last - 1 of Σ_j (W_ij x) (S_j U)ᵀ into the window, at `slot`."""
             count = last - first
             for i, tap in enumerate(self.taps):
-                products = tap(pixels[first * blocks * columns : last * blocks * columns + 2])  # (·, j · C')
+                own = slice((first - start) * width_padded, (last - start) * width_padded + 2)
+                products = tap(pixels[own])  # (·, j · C')
                 step = columns * 3 * channels
                 source = products.as_strided((count * blocks, (columns + 2) * 3, channels), (step, channels, 1))
                 target = window[i, slot : slot + count].view(count * blocks, columns * factor, channels)
@@ -179,9 +184,9 @@ class UpsampledConvolution:
                 for block, border in ((0, along_rows[0]), (blocks - 2, along_rows[-1])):
                     target[block::blocks] = torch.bmm(border.expand(count, -1, -1), source[block::blocks])
 
-        interpolate_rows(0, 1, slot=1)
-        for top in range(0, height, rows):
-            if top > 0:
+        interpolate_rows(start, band[0] + 1, slot=start - band[0] + 1)
+        for top in range(*band, rows):
+            if top > band[0]:
                 window[:, 0] = window[:, rows]
                 window[:, 1] = window[:, rows + 1]
             end = min(top + rows + 1, height)
@@ -191,13 +196,16 @@ class UpsampledConvolution:
             torch.mm(along_columns[block], window.view(-1, wide)[:, : strip.shape[1]], out=strip)
             yield slice(top * factor, (top + rows) * factor), strip.view(rows * factor, -1, channels)
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, threads: OneCoreThreads | None = None) -> Tensor:
         """Map (B, C, h, w) to (B, C', f·h, f·w), both channels-last."""
         B, _, height, width = x.shape
         y = x.new_empty(B, height << self.upsamplings, width << self.upsamplings, self.channels)
-        for image, result in zip(x, y, strict=True):
-            for rows, values in self.strips(image):
-                result[rows] = values
+
+        def fill(image: int, band: tuple[int, int]) -> None:
+            for rows, values in self.strips(x[image], band):
+                y[image, rows] = values
+
+        in_bands(fill, B, height, threads)
         return y.permute(0, 3, 1, 2)
 
     def _blocks(self, size: int, block: int) -> list[Tensor]:
@@ -217,6 +225,22 @@ class UpsampledConvolution:
 def _block_size(size: int) -> int:
     """Low-resolution pixels per block: four keep a strip in the cache and waste little on zeros."""
     return next(block for block in (4, 2, 1) if size % block == 0)
+
+
+def in_bands(
+    work: Callable[[int, tuple[int, int]], None], images: int, height: int, threads: OneCoreThreads | None
+) -> None:
+    """Call `work` for all rows of each image, or for as many bands of rows at once as there are threads."""
+    if threads is None:
+        for image in range(images):
+            work(image, (0, height))
+        return
+    rows = _block_size(height)
+    per_band = -(-height // (rows * threads.count)) * rows
+    jobs = [
+        (image, (top, min(top + per_band, height))) for image in range(images) for top in range(0, height, per_band)
+    ]
+    threads.run(lambda job: work(*job), jobs)
 
 
 class _Norm:
@@ -297,8 +321,8 @@ class _Fusion:
         self.layer2 = PackedConvolution(second[0], *fold(second[0], second[1]), "relu")
         self.layer3 = PackedConvolution.of(fusion.convolutional_layer3)
 
-    def __call__(self, local_features: Tensor, below: Tensor) -> Tensor:
-        x = self.local_layer1(local_features, self.global_layer1(below))
+    def __call__(self, local_features: Tensor, below: Tensor, threads: OneCoreThreads | None) -> Tensor:
+        x = self.local_layer1(local_features, self.global_layer1(below, threads))
         weights = self.layer3(self.layer2(x)).sigmoid_()  # (B, 2, H, W)
         return (local_features * weights[:, :1]).addcmul_(upsample(below), weights[:, 1:])
 
@@ -311,9 +335,9 @@ class _DecoderStage:
         self.convolution = None if plain else PackedConvolution.of(stage.convolution)
         self.fusion = None if stage.fusion is None else _Fusion(stage.fusion)
 
-    def __call__(self, x: Tensor, below: Tensor | None) -> Tensor:
+    def __call__(self, x: Tensor, below: Tensor | None, threads: OneCoreThreads | None) -> Tensor:
         x = x if self.convolution is None else self.convolution(x)
-        return x if below is None or self.fusion is None else self.fusion(x, below)
+        return x if below is None or self.fusion is None else self.fusion(x, below, threads)
 
 
 class _Head:
@@ -326,21 +350,21 @@ class _Head:
         self.weight2 = second.weight.detach()[0].permute(1, 2, 0).flatten(0, 1).contiguous()  # (9, C)
         self.bias2 = second.bias.detach().clone()
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Map features (B, C, h, w) to depth (B, f·h, f·w)."""
-        return torch.stack([self._depth(image) for image in x]).sigmoid_().mul_(self.max_depth)
+    def __call__(self, x: Tensor, threads: OneCoreThreads | None) -> Tensor:
+        """Map features (B, C, h, w) to depth (B, f·h, f·w): each tap of the second convolution, then their sum."""
+        B, _, height, width = x.shape
+        taps = x.new_empty(B, 9, height << self.upsamplings, width << self.upsamplings)
 
-    def _depth(self, x: Tensor) -> Tensor:
-        """Compute the logit (f·h, f·w) of one image: each tap of the second convolution for itself, then their sum."""
-        height, width = (size << self.upsamplings for size in x.shape[1:])
-        taps = x.new_empty(9, height, width)
-        for rows, values in self.layer1.strips(x):
-            torch.mm(self.weight2, values.relu_().flatten(0, 1).T, out=taps[:, rows].flatten(1))
-        logit = taps[4] + self.bias2
+        def fill(image: int, band: tuple[int, int]) -> None:
+            for rows, values in self.layer1.strips(x[image], band):
+                torch.mm(self.weight2, values.relu_().flatten(0, 1).T, out=taps[image, :, rows].flatten(1))
+
+        in_bands(fill, B, height, threads)
+        logit = taps[:, 4] + self.bias2
         for index in (0, 1, 2, 3, 5, 6, 7, 8):
             (to_rows, from_rows), (to_columns, from_columns) = _SHIFTS[index // 3], _SHIFTS[index % 3]
-            logit[to_rows, to_columns] += taps[index, from_rows, from_columns]
-        return logit
+            logit[:, to_rows, to_columns] += taps[:, index, from_rows, from_columns]
+        return logit.sigmoid_().mul_(self.max_depth)
 
 
 # Where a tap's product goes and where it comes from, for the taps -1, 0, +1 along one axis.
@@ -353,6 +377,8 @@ class FastGLPN(nn.Module):
     def __init__(self, model: GLPNForDepthEstimation, precision: str = "float32") -> None:
         super().__init__()
         self.precision = precision
+        self._threads: OneCoreThreads | None = None
+        self._lock = threading.Lock()
         config = model.config
         self.config = config
         encoder: Any = model.glpn.encoder
@@ -378,10 +404,18 @@ class FastGLPN(nn.Module):
                 x = block(x, height, width)
             x = tokens_to_map(norm(x), height, width)
             maps.append(x)
-        decoded = self.decoder[0](maps.pop(), None)
+        threads = self._one_core_threads()
+        decoded = self.decoder[0](maps.pop(), None, threads)
         for stage in self.decoder[1:]:
-            decoded = stage(maps.pop(), decoded)
-        return self.head(decoded)
+            decoded = stage(maps.pop(), decoded, threads)
+        return self.head(decoded, threads)
+
+    def _one_core_threads(self) -> OneCoreThreads | None:
+        count = torch.get_num_threads()
+        with self._lock:
+            if count > 1 and (self._threads is None or self._threads.count != count):
+                self._threads = OneCoreThreads(count)
+            return self._threads if count > 1 else None
 
 
 def make_fast(model: GLPNForDepthEstimation, *, precision: str = "float32") -> FastGLPN:

@@ -137,6 +137,20 @@ def test_batch_norm_folds_into_its_convolution() -> None:
         )
 
 
+@pytest.mark.parametrize("threads", [2, 3])
+def test_bands_for_several_cores_give_the_same_numbers(threads: int) -> None:
+    model, x = network(), torch.rand(2, 3, 96, 64)
+    alone, before = make_fast(model), torch.get_num_threads()
+    expected = alone(x)
+    torch.set_num_threads(threads)
+    try:
+        result = make_fast(model)(x)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-5)
+
+
 def test_same_input_same_output_from_several_threads() -> None:
     quick, x = make_fast(network()), torch.rand(1, 3, 96, 128)
     expected = quick(x)
