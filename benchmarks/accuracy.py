@@ -38,7 +38,8 @@ def main() -> None:
             resolution = args.short_side or "standard"
             return estimator(rgb, resolution=resolution, correct_scale=False).depth_m
 
-        rows.append((name, score_photos(estimate, photos)))
+        score = score_photos(estimate, photos)
+        rows.append((name, score))
         camera = estimator.spec.camera.fx_over_width
         rows.append((f"{name}, focal lengths told", score_photos(estimate, photos, trained_fx_over_width=camera)))
         sheet = ARTIFACTS / f"{Path(name).name}.png"
@@ -47,8 +48,8 @@ def main() -> None:
 
     print(f"{len(photos)} photos, {photos[0].name} to {photos[-1].name}, 0.5 to 6 m\n")
     print(table(rows))
-    print(f"\nPhoto by photo, {rows[-1][0]}, median-scaled:")
-    for image in rows[-1][1].images:
+    print(f"\nPhoto by photo, {name}, median-scaled:")
+    for image in score.images:
         print(f"  {image.name:16} AbsRel {image.scaled.abs_rel:.3f}  δ1 {image.scaled.delta1:.3f}")
 
 
