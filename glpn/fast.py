@@ -1,9 +1,9 @@
 """The same network for inference on a CPU: equal numbers (within rounding), several times faster.
 
-`make_fast(model)` copies the weights of a plain `GLPNForDepthEstimation` into the layout that oneDNN, a part of
-PyTorch, multiplies fastest, with BatchNorm folded into convolutions, and activations and residuals fused into the layer
-before them. Convolutions of upsampled maps run at the resolution from before the upsampling (`UpsampledConvolution`).
-The result does one thing, photo to depth: ask the plain network for attentions, hidden states, losses and gradients.
+`make_fast(model)` hands the weights of a plain `GLPNForDepthEstimation` to the layers of oneDNN, a part of PyTorch.
+BatchNorm is folded into convolutions, activations and residuals are fused into the layer before them, and convolutions
+of upsampled maps run at the resolution from before the upsampling (`UpsampledConvolution`). The result does one thing,
+photo to depth: ask the plain network for attentions, hidden states, losses and gradients.
 
 Maps stay channels-last throughout, so that tokens (B, H * W, C) and maps (B, C, H, W) are views of each other.
 """
@@ -33,35 +33,33 @@ _POST_OPERATIONS = {"none": ("none", ""), "gelu": ("gelu", "none"), "relu": ("re
 _STRIP_TOKENS = 4096
 
 
-def has_packed_layers() -> bool:
-    """Whether this build of PyTorch has oneDNN's layers with packed weights; without them its plain layers are used."""
-    names = ("_linear_pointwise", "_convolution_pointwise", "_reorder_linear_weight")
+def has_fused_layers() -> bool:
+    """Whether this build of PyTorch has oneDNN's fused layers; without them its plain layers are used."""
+    names = ("_linear_pointwise", "_convolution_pointwise")
     return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, name) for name in names)
 
 
-class PackedLinear:
-    """A linear layer of tokens, perhaps with a residual added.
+class FusedLinear:
+    """A linear layer of tokens, perhaps with a residual added. In float32 it shares the memory of its weights.
 
     `precision` is that of its multiplications; input, residual and output are float32 in any case. "int8" rounds the
     weights to 8 bits with one scale per output channel, and the tokens to 8 bits with one scale and offset per call.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, precision: str = "float32") -> None:
-        self.weight, self.bias, self.precision = weight.detach().contiguous(), bias.detach().clone(), precision
-        self.packed = has_packed_layers()
-        if precision == "int8":
+        self.weight, self.bias, self.precision = weight.detach(), bias.detach(), precision
+        self.fused = has_fused_layers()
+        if precision == "bfloat16":
+            self.weight, self.bias = self.weight.bfloat16(), self.bias.bfloat16()
+        elif precision == "int8":
             self.scales = self.weight.abs().amax(dim=1).clamp_min(1e-12) / 127  # (out,)
             self.offsets = torch.zeros(len(bias), dtype=torch.int64)
             rounded = (self.weight / self.scales[:, None]).round_().to(torch.int8)
             self.weight = torch.ops.onednn.qlinear_prepack(rounded, None)
-        elif self.packed:
-            dtype = getattr(torch, precision)
-            self.weight, self.bias = self.weight.to(dtype), self.bias.to(dtype)
-            self.weight = torch.ops.mkldnn._reorder_linear_weight(self.weight, None)
 
     def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """Map tokens (..., in) to (..., out); `residual` has the output's shape."""
-        if self.packed and self.precision == "float32":
+        if self.fused and self.precision == "float32":
             if residual is None:
                 return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
             return torch.ops.mkldnn._linear_pointwise.binary(x, residual, self.weight, self.bias, "add")
@@ -92,7 +90,7 @@ class PackedConvolution:
         """Take the geometry from `layer`, an nn.Conv2d, but not its weights."""
         self.bias, self.activation = bias, activation
         self.geometry = (list(layer.padding), list(layer.stride), list(layer.dilation), layer.groups)
-        self.packed = has_packed_layers()
+        self.packed = has_fused_layers()
         if self.packed:
             self.weight = torch._C._nn.mkldnn_reorder_conv2d_weight(weight.to_mkldnn(), *self.geometry)
         else:
@@ -148,7 +146,7 @@ class UpsampledConvolution:
         biases = torch.zeros(3, 3, self.channels)
         biases[1, 1] = bias
         taps = weight.permute(2, 3, 0, 1).flatten(1, 2)  # (i, j · C', C)
-        self.taps = [PackedLinear(taps[i], biases[i].flatten()) for i in range(3)]
+        self.taps = [FusedLinear(taps[i], biases[i].flatten()) for i in range(3)]
 
     def strips(self, x: Tensor, band: tuple[int, int]) -> Iterator[tuple[slice, Tensor]]:
         """Yield the result for a band of the map `x` (C, h, w), channels-last, from row band[0] to before band[1].
@@ -266,8 +264,8 @@ class _Block:
         attention, ffn = block.attention.self, block.mlp
         self.heads, self.sr_ratio = attention.heads, attention.sr_ratio
         self.norm1, self.norm2 = _Norm(block.layer_norm_1), _Norm(block.layer_norm_2)
-        self.query = PackedLinear(attention.query.weight, attention.query.bias, precision)
-        self.key_value = PackedLinear(
+        self.query = FusedLinear(attention.query.weight, attention.query.bias, precision)
+        self.key_value = FusedLinear(
             torch.cat((attention.key.weight, attention.value.weight)),
             torch.cat((attention.key.bias, attention.value.bias)),
             precision,
@@ -275,10 +273,10 @@ class _Block:
         if self.sr_ratio > 1:
             self.reduce, self.reduce_norm = PackedConvolution.of(attention.sr), _Norm(attention.layer_norm)
         output = block.attention.output.dense
-        self.output = PackedLinear(output.weight, output.bias, precision)
-        self.dense1 = PackedLinear(ffn.dense1.weight, ffn.dense1.bias, precision)
+        self.output = FusedLinear(output.weight, output.bias, precision)
+        self.dense1 = FusedLinear(ffn.dense1.weight, ffn.dense1.bias, precision)
         self.depthwise = PackedConvolution.of(ffn.dwconv.dwconv, activation)
-        self.dense2 = PackedLinear(ffn.dense2.weight, ffn.dense2.bias, precision)
+        self.dense2 = FusedLinear(ffn.dense2.weight, ffn.dense2.bias, precision)
 
     def __call__(self, x: Tensor, height: int, width: int) -> Tensor:
         tokens = self.norm1(x)  # (B, N, C)
@@ -419,7 +417,9 @@ class FastGLPN(nn.Module):
 
 
 def make_fast(model: GLPNForDepthEstimation, *, precision: str = "float32") -> FastGLPN:
-    """Build the fast form of `model`, which is on the CPU in float32; it keeps its own copy of the weights.
+    """Build the fast form of `model`, which is on the CPU in float32.
+
+    Most float32 weights are shared with `model`, not copied: make it anew after changing them.
 
     `precision` is the arithmetic of the encoder's linear layers, where most of the multiplications are: "float32",
     which gives the plain network's depth, or "bfloat16" or "int8", which change it a little. Raises `ConfigError` for
@@ -427,6 +427,6 @@ def make_fast(model: GLPNForDepthEstimation, *, precision: str = "float32") -> F
     """
     if precision not in PRECISIONS:
         raise ConfigError(f"Unknown precision {precision!r}. Known: {', '.join(PRECISIONS)}.")
-    if precision != "float32" and not has_packed_layers():
+    if precision != "float32" and not has_fused_layers():
         raise ConfigError(f"Precision {precision!r} needs oneDNN, which this PyTorch lacks. Use 'float32'.")
     return FastGLPN(model, precision)
