@@ -14,11 +14,12 @@ import torch
 from training_support import ALONE, TINY, scenes, slopes, tiny_glpn, write_pairs
 
 from glpn.errors import CheckpointError, ConfigError, TrainingError
+from glpn.modeling import upsample
 from glpn.training.augmentation import Augmentation
 from glpn.training.engine import Trainer, TrainingSettings, write_atomically
 from glpn.training.plot import write_plot
 from glpn.training.schedule import SCHEDULES, learning_rate
-from glpn.training.tasks import DeepTask, PaperTask, TeacherTask
+from glpn.training.tasks import HALO, DeepTask, PaperTask, Target, TeacherTask, depth_loss
 from glpn.training.teacher import ConvolutionalTeacher, TeacherConfig, load_teacher, save_teacher
 
 PLAIN = Augmentation(size=(64, 64), flip=0, colour_chance=0, cutdepth_chance=0)
@@ -113,9 +114,6 @@ def test_the_heads_window_is_exact():
     """The loss on a window equals the loss of the whole picture's prediction, masked to that window."""
     network = tiny_glpn()
     task, features = DeepTask(network, head_share=1.0), torch.randn(2, 16, 32, 32)
-    from glpn.modeling import upsample
-    from glpn.training.tasks import HALO, Target, depth_loss
-
     target = torch.rand(2, 64, 64) * 5 + 0.5
     torch.manual_seed(5)
     ours = task._head_loss(features, [Target(target, torch.ones_like(target), 1.0, 0.6)])

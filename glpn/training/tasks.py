@@ -50,8 +50,7 @@ class PaperTask(Task):
         self.network, self.max_depth_m, self.lambd = network, network.config.max_depth, lambd
 
     def forward(self, images: Tensor, depth_m: Tensor) -> Tensor:
-        known = depth_m * self.known(depth_m)
-        return silog_loss(self.predict(images).float().clamp_min(1e-3), known, self.lambd)
+        return silog_loss(self.predict(images).float().clamp_min(1e-3), depth_m, self.lambd)
 
 
 class TeacherTask(Task):
