@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -130,6 +131,12 @@ def test_synthesize_then_train_on_the_shards(tmp_path, capsys):
         64,
     )
     assert run(*trained, "--epochs", 0.01) == 0
+
+
+def test_rendering_without_a_ray_caster_says_what_to_install(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "glpn.training.synthesis.generation", None)
+    assert run("synthesize", "--frames", 1, "--out", tmp_path / "rooms") == 1
+    assert "pip install 'glpn[synthesize]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from .datasets import Pairs, Photos, Shards, Subset, kitti, nyu, rgbd_folder
 from .distributed import Group, join_group, leave_group
 from .engine import PRECISIONS, Progress, Trainer, TrainingSettings, describe
 from .evaluation import Score, evaluate, robustness, write_scores
-from .recipe import RecipeRun, read_recipe
+from .recipe import RecipeRun, load_renderer, read_recipe, save_result
 from .schedule import SCHEDULES
 from .tasks import DeepTask, PaperTask, Task
 
@@ -48,10 +48,9 @@ def add_synthesize_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_synthesize(args: argparse.Namespace) -> int:
-    from .synthesis.generation import SynthesisPlan, synthesize
-
-    plan = SynthesisPlan(args.frames, args.seed, scenes=args.scenes, size=tuple(args.size))
-    frames = synthesize(plan, args.out, workers=args.workers, progress=_show_shards)
+    renderer = load_renderer()
+    plan = renderer.SynthesisPlan(args.frames, args.seed, scenes=args.scenes, size=tuple(args.size))
+    frames = renderer.synthesize(plan, args.out, workers=args.workers, progress=_show_shards)
     _say(f"{frames} new frames in {args.out}")
     return 0
 
@@ -100,8 +99,6 @@ def run_train(args: argparse.Namespace) -> int:
 
 
 def _run_recipe(args: argparse.Namespace, group: Group) -> int:
-    from .recipe import save_result
-
     recipe = read_recipe(args.recipe)
     run = RecipeRun(recipe, args.out, group, _show_stage, _show_progress, _show_score)
     if group.leader:

@@ -4,7 +4,9 @@ import logging
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 import torch
@@ -119,9 +121,9 @@ class RecipeRun:
 
     def synthesize(self, *, workers: int = 1, progress: Callable[[int, int], None] | None = None) -> None:
         """Render the recipe's scenes, as far as they are missing."""
-        from .synthesis.generation import SynthesisPlan, synthesize
-
-        synthesize(SynthesisPlan(**self.recipe.synthesis), self.data, workers=workers, progress=progress)
+        renderer = load_renderer()
+        plan = renderer.SynthesisPlan(**self.recipe.synthesis)
+        renderer.synthesize(plan, self.data, workers=workers, progress=progress)
 
     def train(self) -> GLPNForDepthEstimation | None:
         """Run the stages that are not finished; returns the last one's GLPN, or None if training was stopped."""
@@ -178,6 +180,16 @@ class RecipeRun:
             save_teacher(network, path)
         else:
             torch.save(network.state_dict(), path)
+
+
+def load_renderer() -> ModuleType:
+    """Import `synthesis.generation`. Raises `ConfigError` if the ray caster or OpenCV is not installed."""
+    try:
+        return import_module(".synthesis.generation", __package__)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"Rendering scenes needs {error.name}, which is not installed: pip install 'glpn[synthesize]'."
+        ) from error
 
 
 def fresh_network(config: GLPNConfig, *, grey: float = 0.45) -> GLPNForDepthEstimation:
