@@ -58,8 +58,11 @@ def _quota(cgroup: Path) -> float | None:
 def use_available_cores(simultaneous_requests: int = 1) -> int:
     """Give each of so many simultaneous requests its share of the cores, at least one thread; return that share.
 
-    PyTorch's thread count belongs to the process: call this once from an entry point, never from a library.
+    A user's OMP_NUM_THREADS counts more. PyTorch's thread count belongs to the process: call this once from an entry
+    point, never from a library.
     """
+    if "OMP_NUM_THREADS" in os.environ:
+        return torch.get_num_threads()
     threads = max(1, available_cores() // simultaneous_requests)
     torch.set_num_threads(threads)
     return threads

@@ -345,7 +345,12 @@ class PretrainedModel(nn.Module):
         self.config = config
 
     def _init_weights(self) -> None:
-        """Initialise as MiT does: linear layers truncated normal, convolutions normal by fan-out, biases zero."""
+        """Initialise as MiT does: linear layers truncated normal, convolutions normal by fan-out, biases zero.
+
+        Does nothing on the meta device, whose tensors hold no values: there, a checkpoint's tensors will take their place.
+        """
+        if next(self.parameters()).is_meta:
+            return
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=self.config.initializer_range)

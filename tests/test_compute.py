@@ -62,7 +62,13 @@ import glpn.compute as compute, torch
 compute.available_cores = lambda: 2
 assert compute.use_available_cores({requests}) == torch.get_num_threads() == {threads}
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env=environment)
+
+
+def test_a_users_own_thread_count_counts_more():
+    code = "import glpn.compute as compute, torch; assert compute.use_available_cores() == torch.get_num_threads() == 1"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
 
 def test_precision_is_float32_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
