@@ -347,7 +347,7 @@ class PretrainedModel(nn.Module):
     def _init_weights(self) -> None:
         """Initialise as MiT does: linear layers truncated normal, convolutions normal by fan-out, biases zero.
 
-        Does nothing on the meta device, whose tensors hold no values: there, a checkpoint's tensors will take their place.
+        Does nothing on the meta device, whose tensors hold no values: a checkpoint's tensors will take their place.
         """
         if next(self.parameters()).is_meta:
             return
