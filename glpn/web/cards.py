@@ -49,7 +49,7 @@ def model_card(spec: ModelSpec, *, cached: bool, seconds: float | None) -> str:
         ("Licence", f"{spec.license}. {spec.license_note}"),
     ]
     if not spec.ready:
-        rows = [row for row in rows if row[0] != "Time here"]
+        rows = [row for row in rows if row[0] not in ("Weights", "Time here")]
     return (
         f'<section class="card" aria-label="Model card"><h3>{escape(spec.title)} '
         f'<span class="badge badge-{escape(spec.status)}">{escape(label)}</span></h3>'
