@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
-from glpn.export import read_depth
 from PIL import Image
 
 from glpn.cli import main
+from glpn.export import read_depth
 
 ROOT = Path(__file__).parents[1]
 
