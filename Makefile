@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench accuracy weights screenshots table
+.PHONY: demo test lint bench accuracy weights screenshots
 
 demo: $(VENV)/.runtime
 	$(BIN)/python app.py --open
