@@ -9,7 +9,7 @@ demo: $(VENV)/.runtime
 	$(BIN)/python app.py --open
 
 test: $(VENV)/.development
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.development
 	$(BIN)/ruff format --check .
