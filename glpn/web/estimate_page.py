@@ -280,7 +280,8 @@ class EstimatePage:
             session = self._session(request)
             if not photo:
                 return gr.skip()
-            session.uploads.add(Path(photo))
+            if Path(photo).resolve().parent != SAMPLES[0].photo.resolve().parent:  # samples stay
+                session.uploads.add(Path(photo))
             return cards.notices([NEW_PHOTO]) + estimate.status(session)
 
         self.photo.input(taken, self.photo, self.shown["status"], **QUICK)
