@@ -1,4 +1,4 @@
-"""Files that other programs open at the right size, and readers for depth files.
+"""Files that other programs open at the right size. `depth_file` reads the depth back.
 
 Depth files hold metres along the optical axis, or steps whose scale the file's name and metadata tell; 0 means "no
 measurement" in those. 3D files are in metres, y up and z towards the viewer (glTF's axes: OpenCV's turned half about
@@ -10,9 +10,7 @@ import gzip
 import html
 import io
 import json
-import math
 import platform
-import re
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -24,10 +22,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin
 from plotly.offline import get_plotlyjs
 
 from . import __version__
+from .depth_file import KITTI_SCALE, MM_SCALE, SCALE_KEY
 from .errors import ExportError
 from .files import write_atomically
 from .geometry import EDGE_CUT, Mesh, depth_range, is_measured, point_cloud, resize_rgb, triangle_mesh
@@ -37,8 +36,6 @@ from .rendering import colorize, heatmap_figure, surface_figure
 if TYPE_CHECKING:
     import trimesh
 
-MM_SCALE = 1000
-KITTI_SCALE = 256  # KITTI's depth benchmark: metres = value / 256
 # Samples per 3D file: vertices of a mesh, points of a cloud.
 DETAILS: Mapping[str, Mapping[str, int]] = MappingProxyType(
     {
@@ -51,7 +48,6 @@ TEXTURE_SIDE = 2048
 
 _AXES = "x right, y up, z towards the viewer; the camera is at the origin"
 _COMMENT = f"unit: metre; axes: {_AXES}"
-_SCALE_KEY = "Depth-Scale"
 
 
 @dataclass(frozen=True)
@@ -171,40 +167,6 @@ def write(
     return paths
 
 
-def read_depth(path: str | Path, scale: float | None = None) -> np.ndarray:
-    """Read a depth map (H, W) float32, metres, from a .png, .npy or .tif(f) file.
-
-    scale: steps per metre, such as 1000 for millimetres or 256 for KITTI's; None reads it from the PNG's metadata or
-    from a name that `write` gives, and takes floats for metres. In integer files 0 means "no measurement" and becomes
-    NaN.
-
-    Raises ExportError if the file can't be read, is no depth map, or does not tell its scale.
-    """
-    path = Path(path)
-    try:
-        if path.suffix.lower() == ".npy":
-            values, told = np.load(path, allow_pickle=False), None
-        else:
-            with Image.open(path, formats=("PNG", "TIFF")) as image:
-                told = image.info.get(_SCALE_KEY)
-                values = np.asarray(image)
-    except (OSError, ValueError, EOFError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise ExportError(f"{str(path)!r} can't be read ({error}). Give a 16-bit .png, a .npy or a .tiff.") from error
-    if values.ndim != 2 or not values.size or values.dtype.kind not in "fiu" or values.dtype == np.uint8:
-        raise ExportError(
-            f"{str(path)!r} holds {values.shape} of {values.dtype}, which is no depth map. Give one channel of 16-bit "
-            "steps or of floating-point metres."
-        )
-    if values.dtype.kind == "f":
-        return values.astype(np.float32) / np.float32(scale or 1)
-    steps_per_m = scale or _number(told) or _scale_in_name(path.name)
-    if not steps_per_m:
-        raise ExportError(
-            f"{str(path)!r} does not tell its scale. Give it: 1000 for millimetres, 256 for KITTI's convention."
-        )
-    return np.where(values > 0, values / np.float32(steps_per_m), np.nan).astype(np.float32)
-
-
 def encode_depth_png(depth_m: np.ndarray, scale: int) -> bytes:
     """Return `depth_m` (H, W) as a 16-bit PNG of `scale` steps per metre, rounded; 0 where nothing was measured.
 
@@ -222,7 +184,7 @@ def encode_depth_png(depth_m: np.ndarray, scale: int) -> bytes:
     # What was measured stays apart from 0, however near.
     np.clip(np.round(steps, out=steps), 1, 65_535, out=steps, where=measured)
     info = PngImagePlugin.PngInfo()
-    info.add_text(_SCALE_KEY, str(scale))
+    info.add_text(SCALE_KEY, str(scale))
     info.add_text("Depth-Unit", f"1/{scale} metre along the optical axis; 0 means no measurement")
     info.add_text("Software", "glpn")
     return _image_bytes(Image.fromarray(steps.astype(np.uint16)), "PNG", pnginfo=info)
@@ -462,22 +424,15 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "glb": Format("glTF mesh with the photo as texture", "m", "_mesh.glb", _glb),
         "obj": Format("Wavefront mesh in the photo's colours", "m", "_mesh.obj", _obj),
         "stl": Format("STL mesh, shape alone", "m", "_mesh.stl", _stl),
-        "html": Format("page to turn in a browser, offline", "m", "_depth.html", _html),
-        "json": Format("what was estimated, how, with which camera", "m", "_prediction.json", _json),
-        "zip": Format("all of these in one file", "as within", "_depth.zip", _zip),
+        "html": Format("Page to turn in a browser, offline", "m", "_depth.html", _html),
+        "json": Format("What was estimated, how, with which camera", "m", "_prediction.json", _json),
+        "zip": Format("All of these in one file", "as within", "_depth.zip", _zip),
     }
 )
 
 
 def _file_name(kind: Format, job: _Job) -> str:
     return job.stem + (kind.suffix_for(job) if kind.suffix_for else kind.suffix)
-
-
-def _scale_in_name(name: str) -> float | None:
-    if "_depth_mm" in name:
-        return float(MM_SCALE)
-    match = re.search(r"_(\d+)_per_m\b", name)
-    return float(match[1]) if match else None
 
 
 def _y_up(vectors: np.ndarray) -> np.ndarray:
@@ -489,14 +444,6 @@ def _image_bytes(image: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
-
-
-def _number(text: Any) -> float | None:
-    try:
-        number = float(text)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) and number > 0 else None
 
 
 def _versions(*packages: str) -> dict[str, str]:

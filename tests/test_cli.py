@@ -10,7 +10,7 @@ import skimage.data
 from PIL import Image
 
 from glpn.cli import main
-from glpn.export import read_depth
+from glpn.depth_file import read_depth
 
 ROOT = Path(__file__).parents[1]
 

@@ -14,8 +14,9 @@ import trimesh
 from PIL import Image
 
 from glpn.camera import Camera
+from glpn.depth_file import read_depth
 from glpn.errors import ExportError
-from glpn.export import FORMATS, encode_depth_png, read_depth, write
+from glpn.export import FORMATS, encode_depth_png, write
 from glpn.prediction import DepthPrediction
 
 MESHES = ("glb", "ply", "obj", "stl")

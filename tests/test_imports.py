@@ -13,7 +13,7 @@ PACKAGE = Path(glpn.__file__).parent
 # From the foundations upwards: a module imports only from rows above its own.
 LAYERS = (
     ("errors", "files"),
-    ("configuration", "camera", "photo", "compute", "metrics", "store"),
+    ("configuration", "camera", "photo", "compute", "metrics", "store", "depth_file"),
     ("zoo", "prediction", "checkpoint"),
     ("geometry", "modeling", "hub"),
     ("rendering", "fast", "image_processing", "zoo_lock"),

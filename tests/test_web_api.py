@@ -11,7 +11,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from web_support import served
 
-from glpn.export import read_depth
+from glpn.depth_file import read_depth
 from glpn.web.samples import SAMPLES
 from glpn.zoo import Zoo
 

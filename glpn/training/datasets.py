@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from glpn.errors import DataError, PhotoError
+from glpn import depth_file
+from glpn.errors import DataError, ExportError, PhotoError
 from glpn.metrics import kitti_benchmark_window
 from glpn.photo import load_photo
 
@@ -45,27 +45,11 @@ class Pairs(Protocol):
 
 
 def read_depth(path: Path, scale: float) -> np.ndarray:
-    """Read a depth image as (H, W) float32 metres: a 16-bit PNG or TIFF with `scale` steps per metre, or .npy.
-
-    An .npy of floats holds metres and is not scaled; one of integers is. Negative and non-finite values become 0.
-    Raises `DataError` for a file that is missing, truncated, or not a depth map.
-    """
+    """Read a depth file as `glpn.depth_file` does, with 0 where nothing was measured. Raises `DataError`."""
     try:
-        if path.suffix == ".npy":
-            raw = np.load(path, allow_pickle=False)
-        else:
-            with Image.open(path) as picture:
-                raw = np.asarray(picture)
-    except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist.") from error
-    except (OSError, ValueError, EOFError, SyntaxError, UnidentifiedImageError) as error:
-        raise DataError(f"{path} can't be read as a depth map: {error}.") from error
-    if raw.ndim != 2 or raw.dtype.kind not in "uif":
-        raise DataError(f"{path} holds {raw.dtype} of shape {raw.shape}. Give one channel of depth, 16-bit or float.")
-    if raw.dtype == np.uint8:
-        raise DataError(f"{path} has 8 bits per pixel, which is a picture of depth. Give the 16-bit depth itself.")
-    depth_m = raw.astype(np.float32) if raw.dtype.kind == "f" else raw.astype(np.float32) / np.float32(scale)
-    return np.where(np.isfinite(depth_m) & (depth_m > 0), depth_m, 0).astype(np.float32)
+        return np.nan_to_num(depth_file.read_depth(path, scale), copy=False)
+    except ExportError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def read_pair(image: Path, depth: Path, scale: float, *, name: str | None = None) -> Pair:
