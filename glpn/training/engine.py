@@ -126,7 +126,7 @@ class Trainer:
         settings, device = self.settings, self.group.device
         self.folder.mkdir(parents=True, exist_ok=True)
         self.task = self.task.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._optimizer = OPTIMIZERS[settings.optimizer](_decayed(self.task, settings.weight_decay), lr=0.0)
+        self._optimizer = OPTIMIZERS[settings.optimizer](_decayed(self.task, settings.weight_decay), lr=0.0, fused=True)
         self._scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
         self._average = (
             {k: v.detach().clone() for k, v in self.task.network.state_dict().items()} if settings.ema else {}

@@ -155,10 +155,8 @@ class RecipeRun:
     def _task(self, stage: Stage) -> Task:
         if stage.task == "teacher":
             options = dict(stage.options)
-            channels = tuple(options.pop("channels", TeacherConfig().channels))
-            teacher = ConvolutionalTeacher(
-                TeacherConfig(channels, max_depth_m=self.recipe.config.max_depth, blocks=options.pop("blocks", 1))
-            )
+            shape = {key: tuple(options.pop(key)) for key in ("channels", "blocks") if key in options}
+            teacher = ConvolutionalTeacher(TeacherConfig(**shape, max_depth_m=self.recipe.config.max_depth))
             if stage.start:
                 teacher.load_state_dict(load_teacher(self.result(stage.start)).state_dict())
             return TeacherTask(teacher, **options)

@@ -151,7 +151,7 @@ class DeepTask(Task):
             features = teacher.features(images)
             depth = teacher.depths(features)[-1]
             depth = F.interpolate(depth[:, None], size=images.shape[2:], mode="bilinear")[:, 0]
-        for own, project, wanted, norm in zip(maps, self.projections, features[1:], self.norms, strict=True):
+        for own, project, wanted, norm in zip(maps, self.projections, features, self.norms, strict=True):
             feature_loss = feature_loss + F.mse_loss(project(own).float(), norm(wanted.float()))
         return depth.clamp(NEAR_M, 0.998 * self.max_depth_m), feature_loss
 

@@ -18,10 +18,13 @@ from glpn.errors import CheckpointError
 
 @dataclass(frozen=True)
 class TeacherConfig:
-    """Channels of the five scales (1/2 to 1/32), residual blocks per scale, width of the pyramid, deepest depth."""
+    """Channels and residual blocks of the five scales (1/2 to 1/32), width of the pyramid, deepest depth.
+
+    Half resolution has no block and no depth: they would take most of the time and teach little.
+    """
 
     channels: tuple[int, ...] = (24, 48, 96, 192, 320)
-    blocks: int = 1
+    blocks: tuple[int, ...] = (0, 1, 2, 2, 1)
     pyramid: int = 64
     max_depth_m: float = 10.0
 
@@ -43,30 +46,30 @@ class _Residual(nn.Module):
 
 
 class ConvolutionalTeacher(nn.Module):
-    """A residual encoder and a feature pyramid with a depth head at each scale."""
+    """A residual encoder and a feature pyramid with a depth head at each scale from 1/32 to 1/4."""
 
     def __init__(self, config: TeacherConfig) -> None:
         super().__init__()
         self.config = config
         inputs = (3, *config.channels[:-1])
         self.scales = nn.ModuleList(
-            nn.Sequential(_convolution(i, o, stride=2), *(_Residual(o) for _ in range(config.blocks)))
-            for i, o in zip(inputs, config.channels, strict=True)
+            nn.Sequential(_convolution(i, o, stride=2), *(_Residual(o) for _ in range(blocks)))
+            for i, o, blocks in zip(inputs, config.channels, config.blocks, strict=True)
         )
-        width = config.pyramid
-        self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in config.channels)
-        self.merge = nn.ModuleList(_convolution(width, width) for _ in config.channels)
-        self.heads = nn.ModuleList(nn.Conv2d(width, 1, 1) for _ in config.channels)
+        width, pyramid = config.pyramid, config.channels[1:]
+        self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in pyramid)
+        self.merge = nn.ModuleList(_convolution(width, width) for _ in pyramid)
+        self.heads = nn.ModuleList(nn.Conv2d(width, 1, 1) for _ in pyramid)
         for head in self.heads:
             start_at_typical_depth(head)  # type: ignore[arg-type]
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """Maps at 1/2, 1/4, 1/8, 1/16 and 1/32 of (B, 3, H, W), finest first; the last four match MiT's stages."""
+        """Maps at 1/4, 1/8, 1/16 and 1/32 of (B, 3, H, W), finest first, as those of MiT's stages."""
         maps, x = [], images
         for scale in self.scales:
             x = scale(x)
             maps.append(x)
-        return maps
+        return maps[1:]
 
     def depths(self, features: list[Tensor]) -> list[Tensor]:
         """Depth (B, h, w) in metres at each scale, coarsest first."""
@@ -100,9 +103,7 @@ def load_teacher(path: Path) -> ConvolutionalTeacher:
     """Read a teacher in evaluation mode. Raises `CheckpointError` if the file is not one."""
     try:
         saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        teacher = ConvolutionalTeacher(
-            TeacherConfig(**saved["config"] | {"channels": tuple(saved["config"]["channels"])})
-        )
+        teacher = ConvolutionalTeacher(TeacherConfig(**saved["config"]))
         teacher.load_state_dict(saved["state"])
     except (OSError, KeyError, TypeError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path} is not a teacher that this project saved: {error}") from error
