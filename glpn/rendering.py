@@ -141,13 +141,16 @@ def error_figure(
     reference_m: np.ndarray,
     *,
     range_m: float | None = None,
+    relative: bool = False,
     detail: str = "standard",
     dark: bool = False,
     title: str | None = None,
 ) -> go.Figure:
     """Draw `depth_m` minus `reference_m`, both (H, W): red where too far, blue where too near, both ends alike.
 
-    range_m: metres of error at both ends of the colours; None takes the 98th percentile of its size.
+    range_m   error at both ends of the colours; None takes the 98th percentile of its size
+    relative  whether errors, and `range_m`, are percent of the reference rather than metres
+
     Pixels measured in only one of the two stay empty.
     """
     if depth_m.shape != reference_m.shape:
@@ -158,16 +161,16 @@ def error_figure(
     both = is_measured(depth_m) & is_measured(reference_m)
     depth, *_ = sample_depth(np.where(both, depth_m, np.nan), samples)
     reference, *_ = sample_depth(np.where(both, reference_m, np.nan), samples)
-    error = depth - reference
+    error = 100 * (depth - reference) / reference if relative else depth - reference
     sizes = np.abs(error[~np.isnan(error)])
     limit = range_m or (float(np.percentile(sizes, 98)) if sizes.size else 0.0) or 0.01
     trace = go.Heatmap(
         z=error,
         **_pixel_axes(depth_m.shape, error.shape),
-        hovertemplate="x %{x:.0f}, y %{y:.0f} · %{z:+.2f} m<extra></extra>",
+        hovertemplate=f"x %{{x:.0f}}, y %{{y:.0f}} · %{{z:{'+.0f} %' if relative else '+.2f} m'}<extra></extra>",
         **_HEATMAP,
     )
-    coloraxis = _coloraxis(ERROR_COLORS, (-limit, limit), near_bright=False)
+    coloraxis = _coloraxis(ERROR_COLORS, (-limit, limit), near_bright=False, unit="%" if relative else "m")
     return _picture(trace, depth_m.shape, coloraxis, dark, title, empty=not sizes.size)
 
 
@@ -314,14 +317,16 @@ def _layout(look: _Look, title: str | None) -> dict[str, Any]:
     }
 
 
-def _coloraxis(colors: str | ColorMap, range_m: tuple[float, float], near_bright: bool) -> dict[str, Any]:
+def _coloraxis(
+    colors: str | ColorMap, range_m: tuple[float, float], near_bright: bool, *, unit: str = "m"
+) -> dict[str, Any]:
     return {
         "colorscale": [list(stop) for stop in (color_map(colors) if isinstance(colors, str) else colors)],
         "cmin": range_m[0],
         "cmax": range_m[1],
         "reversescale": near_bright,
         "colorbar": {
-            "title": {"text": "m", "side": "top"},
+            "title": {"text": unit, "side": "top"},
             "thickness": 14,
             "outlinewidth": 0,
             "ticks": "outside",

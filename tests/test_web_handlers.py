@@ -106,7 +106,7 @@ class TestEstimate:
         assert time.perf_counter() - start < 1
 
     def test_two_sessions_never_share(self, engine: Engine, tmp_path: Path) -> None:
-        sessions = Sessions(tmp_path)
+        sessions = Sessions(tmp_path, uploads=tmp_path)
         one, two = sessions.open("one"), sessions.open("two")
         run(one, engine)
         assert two.result is None
@@ -189,7 +189,7 @@ def test_every_format_is_offered_with_its_unit_and_size(session: Session, engine
 
 class TestSessions:
     def test_files_and_photo_vanish_when_the_session_ends(self, engine: Engine, tmp_path: Path) -> None:
-        sessions = Sessions(tmp_path / "sessions")
+        sessions = Sessions(tmp_path / "sessions", uploads=tmp_path)
         session = sessions.open("visitor")
         upload = tmp_path / "upload.jpg"
         upload.write_bytes(Path(PHOTO).read_bytes())
@@ -204,7 +204,7 @@ class TestSessions:
         assert not len(sessions)
 
     def test_an_upload_that_another_visitor_shares_stays(self, tmp_path: Path) -> None:
-        sessions = Sessions(tmp_path)
+        sessions = Sessions(tmp_path, uploads=tmp_path)
         upload = tmp_path / "same.jpg"
         upload.touch()
         for key in ("one", "two"):
@@ -215,7 +215,7 @@ class TestSessions:
         assert not upload.exists()
 
     def test_memory_is_bounded(self, engine: Engine, tmp_path: Path) -> None:
-        sessions = Sessions(tmp_path, max_bytes=5_000_000)
+        sessions = Sessions(tmp_path, uploads=tmp_path, max_bytes=5_000_000)
         for key in "abcdef":
             run(sessions.open(key), engine)  # 2 MB each
         sessions.open("last")

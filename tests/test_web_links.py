@@ -12,13 +12,13 @@ from glpn.web.links import CAMERAS, NEAR, PAGES, RANGES, RESOLUTIONS, TABS, Choi
 
 MODELS = ("rooms-b0", "nyu-b4", "kitti-b2")
 SAMPLES = ("playroom", "coffee")
-RESERVED = {"view", "deep_link", "__theme", "__sign"}  # Gradio's own
+RESERVED = {"page", "view", "deep_link", "__theme", "__sign"}  # Gradio's own
 
 CHOICES = st.builds(
     Choices,
     model=st.sampled_from(MODELS),
     sample=st.sampled_from(("", *SAMPLES)),
-    page=st.sampled_from(PAGES),
+    at=st.sampled_from(PAGES),
     tab=st.sampled_from(TABS),
     colors=st.sampled_from(list(COLOR_MAPS)),
     range=st.sampled_from(RANGES),

@@ -2,6 +2,8 @@
 
 import platform
 from importlib.metadata import version
+from itertools import groupby
+from operator import attrgetter
 
 import gradio as gr
 
@@ -17,11 +19,15 @@ RUNTIME = ("gradio", "torch", "huggingface_hub", "plotly", "numpy", "pillow", "s
 def about(zoo: Zoo) -> None:
     """Add the page's content to the Blocks that are being built."""
     weights = [(spec.id, spec.license, spec.license_note) for spec in zoo.ready]
-    photos = [(sample.title, sample.credit) for sample in SAMPLES]
+    credit_of = attrgetter("credit")
+    photos = [
+        (", ".join(sample.title for sample in group), credit)
+        for credit, group in groupby(sorted(SAMPLES, key=credit_of), credit_of)
+    ]
     html = asset("about.html").format(
         network=asset("network.svg"),
         licences=cards.table(("Variant", "Licence", "Note"), weights, caption="Weights"),
-        credits=cards.table(("Photo", "Credit"), photos, caption="Sample photos"),
+        credits=cards.table(("Photos", "Credit"), photos, caption="Sample photos"),
         versions=cards.facts([("Python", platform.python_version()), *((name, version(name)) for name in RUNTIME)]),
     )
     gr.HTML(html, apply_default_css=False, elem_id="about")

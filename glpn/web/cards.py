@@ -51,7 +51,7 @@ def model_card(spec: ModelSpec, *, cached: bool, seconds: float | None) -> str:
     if not spec.ready:
         rows = [row for row in rows if row[0] not in ("Weights", "Time here")]
     return (
-        f'<section class="card" aria-label="Model card"><h3>{escape(spec.title)} '
+        f'<section class="card" aria-label="Model card"><h3><span>{escape(spec.title)}</span>'
         f'<span class="badge badge-{escape(spec.status)}">{escape(label)}</span></h3>'
         f"<p>{rich(meaning)}</p>{facts(rows)}</section>"
     )
@@ -135,11 +135,7 @@ def table(head: tuple[str, ...], rows: Iterable[Iterable[str]], *, caption: str)
     for row in rows:
         first, *rest = row
         body += f'<tr><th scope="row">{rich(first)}</th>' + "".join(f"<td>{rich(text)}</td>" for text in rest) + "</tr>"
-    return (
-        f'<div class="table-scroll" tabindex="0" role="region" aria-label="{escape(caption)}">'
-        f'<table class="table"><caption>{escape(caption)}</caption>'
-        f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
+    return _scrolling(f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody>", caption)
 
 
 def files_table(done: Mapping[str, Path | str]) -> str:
@@ -154,11 +150,16 @@ def files_table(done: Mapping[str, Path | str]) -> str:
         else:
             title += f"<small>{escape(made or 'being written …')}</small>"
         rows += f'<tr><th scope="row">{title}</th><td>{escape(kind.unit)}</td><td class="number">{size}</td></tr>'
+    head = '<th scope="col">File</th><th scope="col">Unit</th><th scope="col" class="number">Size</th>'
+    return _scrolling(f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>", "Downloads", kind="files")
+
+
+def _scrolling(inside: str, caption: str, *, kind: str = "") -> str:
+    """Return a table that scrolls where it is too wide, under a caption that doesn't."""
+    title = escape(caption)
     return (
-        '<div class="table-scroll" tabindex="0" role="region" aria-label="Downloads">'
-        '<table class="table files"><caption>Downloads</caption><thead><tr>'
-        '<th scope="col">File</th><th scope="col">Unit</th><th scope="col" class="number">Size</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
+        f'<p class="table-title">{title}</p><div class="table-scroll" tabindex="0" role="region" aria-label="{title}">'
+        f'<table class="table {kind}" aria-label="{title}">{inside}</table></div>'
     )
 
 

@@ -7,21 +7,20 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from glpn import rendering
 from glpn.errors import ConfigError, PhotoNotFound
-from glpn.geometry import depth_range
 from glpn.metrics import depth_metrics
 from glpn.prediction import DepthPrediction
 
-from . import cards, components
-from .drawing import colour_range
+from . import cards, components, drawing
+from .colours import Colours, choices_of
 from .engine import Engine
-from .estimate_page import choices_of
+from .estimate_page import VIEW_FIELDS
 from .guard import plain_errors
-from .jobs import follow
+from .jobs import follow, reported
 from .links import Choices
+from .samples import VARIANT
 from .session import Session, Sessions
-from .wiring import INFERENCE, QUICK
+from .wiring import INFERENCE, QUICK, at_the_end
 
 LEAST, MOST = 2, 4
 WAYS = {"": "", "fast": ", fast", "flip": ", flip averaged"}
@@ -31,6 +30,12 @@ Compared = tuple[tuple[str, DepthPrediction], ...]
 def entries(engine: Engine) -> list[tuple[str, str]]:
     """Return (label, "variant|way") of everything that can be compared: each ready variant, in three ways to run it."""
     return [(spec.id + label, f"{spec.id}|{way}") for spec in engine.zoo.ready for way, label in WAYS.items()]
+
+
+def default_entries(engine: Engine) -> list[str]:
+    """Return what is chosen at first: two models that are here, or else one of them run in two ways."""
+    here = [spec.id for spec in engine.zoo.ready if engine.cached(spec)]
+    return [f"{id_}|" for id_ in here[:LEAST]] if len(here) >= LEAST else [f"{VARIANT}|", f"{VARIANT}|flip"]
 
 
 def compare(
@@ -53,14 +58,8 @@ def compare(
             ),
             stop,
         )
-        while True:
-            try:
-                step = next(job)
-            except StopIteration as end:
-                done.append((known[value], end.value[1]))
-                break
-            sentence = f"{number} of {len(chosen)}: {step.sentence}"
-            yield {"progress": cards.progress(sentence, step.share)}
+        _, prediction = yield from reported(job, before=f"{number} of {len(chosen)}: ")
+        done.append((known[value], prediction))
     session.compared = tuple(done)
     yield {"progress": "", "other": gr.Radio([label for label, _ in done[1:]], value=done[1][0], visible=True)} | shown(
         session, choices, done[1][0]
@@ -72,51 +71,12 @@ def shown(session: Session, choices: Choices, other: str) -> dict[str, Any]:
     compared = session.compared
     if not compared:
         return {}
-    reference = compared[0][1]
-    by_label = dict(compared)
-    difference = rendering.error_figure(by_label.get(other, compared[1][1]).depth_m, reference.depth_m)
-    difference.layout.meta = {"aspect": reference.size[1] / reference.size[0]}
+    second = dict(compared).get(other, compared[1][1])
     return {
-        "maps": maps_figure(compared, choices).to_json(),
+        "maps": drawing.maps([(label, prediction.depth_m) for label, prediction in compared], choices),
         "table": agreement_table(compared),
-        "difference": difference.to_json(),
+        "difference": drawing.error_map(second.depth_m, compared[0][1].depth_m),
     }
-
-
-def maps_figure(compared: Compared, choices: Choices) -> Any:
-    """Draw the depth maps side by side in one colour range; zooming one zooms all."""
-    every = np.concatenate([prediction.depth_m[::4, ::4].ravel() for _, prediction in compared])
-    range_m = depth_range(every[:, None], colour_range(choices))
-    figure: Any = None
-    count = len(compared)
-    for index, (label, prediction) in enumerate(compared):
-        own = rendering.heatmap_figure(
-            prediction.depth_m,
-            colors=choices.colors,
-            range_m=range_m,
-            near_bright=choices.near == "bright",
-            detail="draft" if count > 2 else "standard",
-        )
-        if figure is None:
-            figure = own
-        else:
-            [trace] = own.data
-            trace.update(xaxis=f"x{index + 1}", yaxis=f"y{index + 1}")
-            figure.add_trace(trace)
-        name = "" if index == 0 else str(index + 1)
-        column, row = index % 2, index // 2
-        rows = (count + 1) // 2
-        x = (0.51 * column, 0.51 * column + 0.49)
-        y = (1 - (row + 1) / rows + 0.01, 1 - row / rows - 0.07)
-        figure.layout[f"xaxis{name}"] = own.layout.xaxis.update(domain=x, anchor=f"y{name}")
-        figure.layout[f"yaxis{name}"] = own.layout.yaxis.update(domain=y, anchor=f"x{name}", scaleanchor=f"x{name}")
-        if index:
-            figure.layout[f"xaxis{name}"].matches, figure.layout[f"yaxis{name}"].matches = "x", "y"
-        figure.add_annotation(
-            text=label, x=sum(x) / 2, y=y[1] + 0.015, xref="paper", yref="paper", yanchor="bottom", showarrow=False
-        )
-    figure.layout.meta = {"aspect": 2 * compared[0][1].size[1] / compared[0][1].size[0] / ((count + 1) // 2)}
-    return figure
 
 
 def agreement_table(compared: Compared) -> str:
@@ -138,19 +98,21 @@ def agreement_table(compared: Compared) -> str:
 
 
 class ComparePage:
-    """Layout and wiring of the Compare page; the photo and the colours are those of the Estimate page."""
+    """Layout and wiring of the Compare page; its photo is the Estimate page's, its colours are shared with it."""
 
-    def __init__(self, engine: Engine, sessions: Sessions, *, photo: gr.Image, view: list[Any]) -> None:
+    def __init__(
+        self, engine: Engine, sessions: Sessions, *, tab: gr.Tab, photo: gr.Image, view: list[Any], colours: Colours
+    ) -> None:
         options = entries(engine)
         gr.HTML(
-            '<p class="lead">The photo and the colours are those of the Estimate page. All maps share one range; '
-            "zoom into one and the others follow.</p>",
+            '<p class="lead">The photo is that of the Estimate page. All maps share one colour range; zoom into one '
+            "and the others follow.</p>",
             apply_default_css=False,
         )
-        with gr.Row():
+        with gr.Row(elem_classes="job"):
             chosen = gr.Dropdown(
                 options,
-                value=[value for _, value in options[:LEAST]],
+                value=default_entries(engine),
                 multiselect=True,
                 max_choices=MOST,
                 label="Models, the first is the reference",
@@ -159,16 +121,21 @@ class ComparePage:
                 elem_id="compare-models",
             )
             run = gr.Button("Compare", variant="primary", scale=1, min_width=120, elem_id="compare-go")
-            stop = gr.Button("Stop", scale=1, min_width=80)
+            stop = gr.Button("Stop", scale=0, min_width=100, interactive=False, elem_id="compare-stop")
         outputs = {
             "progress": gr.HTML(apply_default_css=False, elem_id="compare-progress"),
             "maps": components.figure(
                 "Depth maps of all models", empty="Choose two to four models and press “Compare”.", elem_id="maps"
             ),
+        }
+        own = Colours("compare")
+        outputs |= {
             "table": gr.HTML(apply_default_css=False, elem_id="agreement", elem_classes="wide"),
             "other": gr.Radio([], label="Difference from the first model", visible=False, elem_id="other"),
             "difference": components.figure(
-                "Difference map in metres", empty="The difference map appears here.", elem_id="difference"
+                "Difference map in metres",
+                empty="Where the models differ appears here: red is farther than the first, blue is nearer.",
+                elem_id="difference",
             ),
         }
 
@@ -178,24 +145,28 @@ class ComparePage:
         @plain_errors
         def start(request: gr.Request, path: str | None, models: list[str], *values: Any) -> Iterator[dict[Any, Any]]:
             session = sessions.open(request.session_hash)
-            for step in compare(session, engine, path, models, choices_of(values)):
-                yield named(step)
+            for step in compare(session, engine, path, models, choices_of(values, VIEW_FIELDS)):
+                yield named(step) | {stop: gr.Button(interactive="maps" not in step)}
 
-        run.click(
+        running = run.click(
             start,
             [photo, chosen, *view],
-            list(outputs.values()),
+            [*outputs.values(), stop],
             show_progress="minimal",
             show_progress_on=[outputs["progress"]],
             api_visibility="private",
             **INFERENCE,
-        ).failure(lambda: "", None, outputs["progress"], **QUICK)
+        )
+        at_the_end(running, lambda: ("", gr.Button(interactive=False)), None, [outputs["progress"], stop])
 
         @plain_errors
-        def other_chosen(request: gr.Request, other: str, *values: Any) -> dict[Any, Any]:
-            return named(shown(sessions.open(request.session_hash), choices_of(values), other))
+        def redraw(request: gr.Request, other: str, *values: Any) -> Any:
+            return named(shown(sessions.open(request.session_hash), choices_of(values), other)) or gr.skip()
 
-        outputs["other"].input(other_chosen, [outputs["other"], *view], list(outputs.values()), **QUICK)
+        drawing_inputs = [outputs["other"], *own.components]
+        outputs["other"].input(redraw, drawing_inputs, list(outputs.values()), **QUICK)
+        own.follow(colours, tab).then(redraw, drawing_inputs, list(outputs.values()), **QUICK)
+        own.changed(redraw, drawing_inputs, list(outputs.values()), tell=colours)
 
         def halt(request: gr.Request) -> str:
             sessions.open(request.session_hash).stop.set()

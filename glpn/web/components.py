@@ -3,7 +3,7 @@
 They are functions, not subclasses: Gradio writes a stub file beside the source of each subclass of a component.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
@@ -24,21 +24,24 @@ VIEW_BUTTONS = (
 FULL_SCREEN = ("full", "Full screen", "Fill the screen; Esc leaves")
 
 
-def figure(label: str, *, empty: str, elem_id: str, views: bool = False) -> gr.HTML:
+def figure(label: str, *, empty: str, elem_id: str, views: bool = False, still: str = "") -> gr.HTML:
     """A Plotly figure; the value is a figure's JSON or None. Event "pick" carries x and y of a clicked point.
 
     `views` adds the buttons for front, top, side and reset; arrow keys turn the scene, + and - come closer and leave.
+    `still` is a picture's URL, shown to who comes without a link until there is a value and Plotly can draw it.
     """
     buttons = "".join(
         f'<button type="button" class="figure-button" data-act="{act}" title="{escape(title)}">{text}</button>'
         for act, text, title in ((*VIEW_BUTTONS, FULL_SCREEN) if views else (FULL_SCREEN,))
     )
+    source = f'src="{still}"' if still else ""
     hint = "Arrow keys turn, plus and minus zoom." if views else "Hover or tap to read a value."
     return _scripted(
         f"""
 <div class="figure" data-plotly="{PLOTLY_URL}">
   <div class="figure-tools" hidden role="group" aria-label="View of: {escape(label)}">{buttons}</div>
   <div class="figure-plot" tabindex="0" role="group" aria-label="{escape(label)}. {hint}" hidden></div>
+  <img class="figure-still" {source} alt="{escape(label)}, still picture" hidden>
   <p class="figure-empty">{escape(empty)}</p>
 </div>""",
         script=asset("figure.js"),
@@ -47,7 +50,7 @@ def figure(label: str, *, empty: str, elem_id: str, views: bool = False) -> gr.H
 
 
 def measure_photo(*, elem_id: str) -> gr.HTML:
-    """The photo with pairs of points on it. The value is {"src", "width", "height", "points": [[x, y], …], "lines"}.
+    """The photo with pairs of points on it, and the depth under the cursor. The value comes from `drawing.measured`.
 
     Event "pick" carries x and y, in pixels of the photo, of a click or of the keyboard's cross.
     """
@@ -58,6 +61,7 @@ def measure_photo(*, elem_id: str) -> gr.HTML:
        aria-label="Photo. Click two points, or move the cross with the arrow keys and press Enter." hidden>
     <img class="measure-photo" alt="The photo, on which distances are measured">
     <svg class="measure-lines" aria-hidden="true"></svg>
+    <output class="measure-depth" hidden></output>
   </div>
   <p class="figure-empty">Estimate a photo first; then click two points on it.</p>
 </div>""",
@@ -85,13 +89,13 @@ element.addEventListener("click", (event) => {
     )
 
 
-def photo_input(*, elem_id: str) -> gr.Image:
+def photo_input(*, elem_id: str, sources: Sequence[str] = ("upload", "webcam", "clipboard")) -> gr.Image:
     """The photo as the visitor gave it: the handler gets the path of the untouched file, with its EXIF data."""
     photo = gr.Image(
         label="Photo",
         type="filepath",
         image_mode=None,
-        sources=["upload", "webcam", "clipboard"],
+        sources=list(sources),
         height=260,
         buttons=["fullscreen"],
         elem_id=elem_id,

@@ -1,5 +1,9 @@
 """What each tab shows of a result: pure functions of the result, the choices and a folder. None runs a model."""
 
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from glpn import rendering
+from glpn.geometry import depth_range, is_measured
 from glpn.prediction import DepthPrediction
 
 from . import cards
@@ -19,7 +24,7 @@ def colour_range(choices: Choices) -> Any:
     return (choices.low, choices.high) if choices.range == "fixed" else choices.range
 
 
-def heatmap(result: Result, choices: Choices) -> str:
+def heatmap(result: Result, choices: Choices, *, with_still: bool = False) -> str:
     figure = rendering.heatmap_figure(
         result.prediction.depth_m,
         colors=choices.colors,
@@ -28,8 +33,21 @@ def heatmap(result: Result, choices: Choices) -> str:
         detail=choices.detail,
     )
     height, width = result.prediction.size
-    figure.layout.meta = {"aspect": width / height}
+    figure.layout.meta = {"aspect": width / height} | ({"still": still(result, choices)} if with_still else {})
     return _json(figure, result)
+
+
+def still(result: Result, choices: Choices) -> str:
+    """Return a small picture of the depth in colours as a data URL: what is seen until Plotly has been read."""
+    coloured = rendering.colorize(
+        result.prediction.depth_m,
+        colors=choices.colors,
+        range_m=colour_range(choices),
+        near_bright=choices.near == "bright",
+    )
+    jpeg = io.BytesIO()
+    _shrunk(coloured, 480).save(jpeg, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()
 
 
 def surface(result: Result, choices: Choices) -> str:
@@ -55,6 +73,58 @@ def histogram(result: Result, choices: Choices) -> str:
     return _json(figure, result)
 
 
+def maps(named: Sequence[tuple[str, np.ndarray]], choices: Choices) -> str:
+    """Draw depth maps (H, W) of one size side by side in one colour range; zooming one zooms all."""
+    every = np.concatenate([depth_m[::4, ::4].ravel() for _, depth_m in named])
+    range_m = depth_range(every[:, None], colour_range(choices))
+    rows = (len(named) + 1) // 2
+    figure: Any = None
+    for index, (label, depth_m) in enumerate(named):
+        own = rendering.heatmap_figure(
+            depth_m,
+            colors=choices.colors,
+            range_m=range_m,
+            near_bright=choices.near == "bright",
+            detail="draft" if len(named) > 2 else "standard",
+        )
+        name = str(index + 1) if index else ""
+        row, column = divmod(index, 2)
+        x = {"domain": (0.505 * column, 0.505 * column + 0.495), "anchor": f"y{name}"}
+        y = {"domain": (1 - (row + 0.98) / rows, 1 - row / rows), "anchor": f"x{name}", "scaleanchor": f"x{name}"}
+        if index:
+            x["matches"], y["matches"] = "x", "y"
+            own.data[0].update(xaxis=f"x{name}", yaxis=f"y{name}")
+            figure.add_trace(own.data[0])
+        else:
+            figure = own
+        figure.layout[f"xaxis{name}"] = own.layout.xaxis.update(x)
+        figure.layout[f"yaxis{name}"] = own.layout.yaxis.update(y)
+        figure.add_annotation(
+            text=escape(label).replace(", ", "<br>"),
+            x=0,
+            y=1,
+            xref=f"x{name} domain",
+            yref=f"y{name} domain",
+            xanchor="left",
+            yanchor="top",
+            showarrow=False,
+            align="left",
+            borderpad=4,
+            bgcolor="rgba(15, 23, 42, 0.78)",
+            font={"color": "#ffffff", "size": 12},
+        )
+    height, width = named[0][1].shape
+    figure.layout.meta = {"aspect": 2 * width / height / rows}
+    return str(figure.to_json())
+
+
+def error_map(depth_m: np.ndarray, reference_m: np.ndarray, *, relative: bool = False) -> str:
+    """Draw how far `depth_m` is from `reference_m`, in metres or percent."""
+    figure = rendering.error_figure(depth_m, reference_m, relative=relative)
+    figure.layout.meta = {"aspect": reference_m.shape[1] / reference_m.shape[0]}
+    return str(figure.to_json())
+
+
 def slider(result: Result, choices: Choices, folder: Path) -> tuple[str, str]:
     """Return the files of the photo and of its depth in colours, of equal size."""
     coloured = rendering.colorize(
@@ -76,6 +146,28 @@ def photo_file(result: Result, folder: Path) -> Path:
     return path
 
 
+def depth_file(result: Result, folder: Path, *, samples: int = 60_000) -> dict[str, Any]:
+    """Return where the page finds the depth that it shows under the cursor: at most about `samples` of its pixels.
+
+    The file holds uint16 (rows, columns), little endian, in steps of `step` metres; 0 where nothing was measured.
+    """
+    depth_m = result.prediction.depth_m
+    share = min(1.0, (samples / depth_m.size) ** 0.5)
+    rows, columns = (max(1, round(side * share)) for side in depth_m.shape)
+    picked = depth_m[np.ix_(*(_centres(*sides) for sides in zip(depth_m.shape, (rows, columns), strict=True)))]
+    measured = is_measured(picked)
+    step = float(picked.max(where=measured, initial=0.001)) / 65_535
+    path = folder / f"depth-{result.token}.bin"
+    if not path.exists():
+        path.write_bytes(np.round(np.where(measured, picked, 0) / step).astype("<u2").tobytes())
+    return {"src": f"gradio_api/file={path}", "rows": rows, "columns": columns, "step": step}
+
+
+def _centres(side: int, parts: int) -> np.ndarray:
+    """Return the pixels nearest to the middles of `parts` equal parts of `side` pixels."""
+    return ((np.arange(parts) + 0.5) * side / parts).astype(int)
+
+
 def measured(session: Session) -> dict[str, Any] | None:
     """Return the value of the measuring photo: the session's points, paired, with the distance of each pair."""
     result = session.result
@@ -89,6 +181,7 @@ def measured(session: Session) -> dict[str, Any] | None:
         "height": height,
         "points": session.points,
         "lines": lines,
+        "depth": depth_file(result, session.folder),
     }
 
 
@@ -124,7 +217,7 @@ def measure_table(session: Session) -> str:
     hint = "<p>Click two points on the photo: the straight distance between them in 3D appears.</p>"
     if not rows:
         return hint
-    head = ("Pair", "First point's depth", "Second point's depth", "Distance in 3D")
+    head = ("Pair", "First depth", "Second depth", "Distance in 3D")
     return cards.table(head, rows, caption="Measured distances")
 
 

@@ -12,7 +12,7 @@ from glpn.errors import ExportError, GLPNError, PhotoNotFound
 
 from . import cards, drawing
 from .engine import Engine
-from .jobs import follow
+from .jobs import follow, reported
 from .links import Choices
 from .samples import BY_ID, FIRST, VARIANT, Sample, finished
 from .session import Result, Session
@@ -40,13 +40,17 @@ def example(sample: Sample) -> Result:
     return Result(name=sample.id, rgb=rgb, prediction=prediction, sample=sample.id)
 
 
-def draw(session: Session, tab: str, choices: Choices) -> Shown:
-    """Draw what `tab` shows of the session's result. Never runs a model."""
+def draw(session: Session, tab: str, choices: Choices, *, first: bool = False) -> Shown:
+    """Draw what `tab` shows of the session's result. Never runs a model.
+
+    first: whether it is the first figure of a visit, which shows a still picture until Plotly is there
+    """
     result = session.result
     if result is None:
         raise GLPNError(NO_RESULT)
+    session.drawn = (tab, choices.look)
     if tab == "depth":
-        return {"heatmap": drawing.heatmap(result, choices)}
+        return {"heatmap": drawing.heatmap(result, choices, with_still=first)}
     if tab == "slider":
         return {"slider": drawing.slider(result, choices, session.folder)}
     if tab == "3d":
@@ -82,14 +86,9 @@ def estimate(
         raise PhotoNotFound("There is no photo yet. Drop one, take one, or choose a sample.")
     stop = session.new_stop()
     yield {"progress": cards.progress("Reading the photo.", None)}
-    job = follow(lambda report, stopped: engine.estimate(model, photo, choices, report=report, stopped=stopped), stop)
-    while True:
-        try:
-            step = next(job)
-        except StopIteration as end:
-            loaded, prediction = end.value
-            break
-        yield {"progress": cards.progress(step.sentence, step.share)}
+    loaded, prediction = yield from reported(
+        follow(lambda report, stopped: engine.estimate(model, photo, choices, report=report, stopped=stopped), stop)
+    )
     session.show(Result(name=Path(loaded.name).stem, rgb=loaded.rgb, prediction=prediction))
     yield {"progress": "", "status": status(session), **draw(session, tab, choices)}
 

@@ -8,16 +8,16 @@ from typing import Any
 import gradio as gr
 
 from glpn.errors import HubError
-from glpn.rendering import COLOR_MAPS
 
-from . import cards, components, estimate
+from . import cards, components, drawing, estimate
+from .colours import Colours, choices_of
 from .engine import Engine
 from .guard import plain_errors
 from .link_box import LinkBox
 from .links import RESOLUTIONS, Choices
-from .samples import BY_ID, SAMPLES, VARIANT
+from .samples import BY_ID, FIRST, SAMPLES, VARIANT
 from .session import Session, Sessions
-from .wiring import FILES, INFERENCE, QUICK
+from .wiring import FILES, INFERENCE, QUICK, at_the_end
 
 EMPTY = "Nothing to show yet: choose a photo and press “Estimate depth”."
 NEW_PHOTO = "Press “Estimate depth”: what is shown still belongs to the photo before."
@@ -29,7 +29,7 @@ TAB_LABELS = {
     "statistics": "Statistics",
     "files": "Files",
 }
-VIEW_FIELDS = tuple(field.name for field in fields(Choices) if field.name not in ("model", "sample", "page", "tab"))
+VIEW_FIELDS = tuple(field.name for field in fields(Choices) if field.name not in ("model", "sample", "at", "tab"))
 SCENES = {"nyu": "Indoor (NYU)", "kitti": "Outdoor (KITTI)"}
 EMBEDDED, OTHER = "embedded", "other"
 
@@ -126,7 +126,12 @@ class EstimatePage:
     def _results(self) -> None:
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as self.tabs:
             with gr.Tab(TAB_LABELS["depth"], id="depth") as depth:
-                self.shown["heatmap"] = components.figure("Depth map in metres", empty=EMPTY, elem_id="heatmap")
+                self.shown["heatmap"] = components.figure(
+                    "Depth map in metres",
+                    empty=EMPTY,
+                    still=drawing.still(estimate.example(FIRST), Choices()),
+                    elem_id="heatmap",
+                )
             with gr.Tab(TAB_LABELS["slider"], id="slider") as slider:
                 self.shown["slider"] = gr.ImageSlider(
                     label="Photo and depth", show_label=False, interactive=False, elem_id="slider", max_height=640
@@ -170,32 +175,8 @@ class EstimatePage:
                 self.shown["files"] = gr.HTML(apply_default_css=False, elem_id="files")
         self.tab_items = dict(zip(TAB_LABELS, (depth, slider, surface, measure, statistics, files), strict=True))
         self.shown["status"] = gr.HTML(apply_default_css=False, elem_id="status")
-        with gr.Group():
-            with gr.Row():
-                self.views["colors"] = gr.Dropdown(
-                    list(COLOR_MAPS), value="turbo", label="Colours", filterable=False, elem_id="view-colors"
-                )
-                self.views["range"] = gr.Radio(
-                    [("Robust (2–98 %)", "robust"), ("Full", "full"), ("Fixed", "fixed")],
-                    value="robust",
-                    label="Range",
-                    elem_id="view-range",
-                )
-                self.views["near"] = gr.Radio(
-                    [("Near is bright", "bright"), ("Far is bright", "dark")],
-                    value="bright",
-                    label="Direction",
-                    elem_id="view-near",
-                )
-                self.views["detail"] = gr.Radio(
-                    [("Draft", "draft"), ("Standard", "standard"), ("Fine", "fine")],
-                    value="standard",
-                    label="Detail",
-                    elem_id="view-detail",
-                )
-            with gr.Row(visible=False) as self.fixed:
-                self.views["low"] = gr.Number(value=0, minimum=0, maximum=1000, label="From (m)", elem_id="view-low")
-                self.views["high"] = gr.Number(value=10, minimum=0, maximum=1000, label="To (m)", elem_id="view-high")
+        self.colours = Colours("view", detail=True)
+        self.views |= self.colours.values | {"detail": self.colours.detail}
 
     # ------------------------------------------------------------------------------------------------------ wiring
 
@@ -206,7 +187,7 @@ class EstimatePage:
 
         @plain_errors
         def redraw(request: gr.Request, tab: str, *values: Any) -> dict[Any, Any]:
-            return self._named(estimate.draw(self._session(request), tab, choices_of(values)))
+            return self._named(estimate.draw(self._session(request), tab, choices_of(values, VIEW_FIELDS)))
 
         redrawn = gr.on(
             [
@@ -224,9 +205,6 @@ class EstimatePage:
         for name, item in self.tab_items.items():
             self._then_files(item.select(self._tab_chosen(name), views, [self.tab, *outputs], **QUICK))
 
-        self.views["range"].input(
-            lambda value: gr.Row(visible=value == "fixed"), self.views["range"], self.fixed, **QUICK
-        )
         self.views["camera"].input(
             lambda value: gr.Slider(visible=value == "fov"), self.views["camera"], self.views["fov"], **QUICK
         )
@@ -240,7 +218,9 @@ class EstimatePage:
             chosen = checkpoint if scene == OTHER else variant
             yield {self.fallback: gr.Button(visible=False)}
             try:
-                for shown in estimate.estimate(session, self.engine, photo, chosen, choices_of(values), tab):
+                for shown in estimate.estimate(
+                    session, self.engine, photo, chosen, choices_of(values, VIEW_FIELDS), tab
+                ):
                     yield self._named(shown) | {self.stop: gr.Button(interactive="status" not in shown)}
             except HubError:
                 yield {self.fallback: gr.Button(visible=True)}
@@ -267,7 +247,7 @@ class EstimatePage:
                 **INFERENCE,
             )
             self._then_files(running)
-            running.then(done, [self.scene, self.variant], [self.stop, self.shown["progress"], self.card], **QUICK)
+            at_the_end(running, done, [self.scene, self.variant], [self.stop, self.shown["progress"], self.card])
 
         def stop(request: gr.Request) -> tuple[Any, str]:
             self._session(request).stop.set()
@@ -280,8 +260,7 @@ class EstimatePage:
             session = self._session(request)
             if not photo:
                 return gr.skip()
-            if Path(photo).resolve().parent != SAMPLES[0].photo.resolve().parent:  # samples stay
-                session.uploads.add(Path(photo))
+            session.uploads.add(Path(photo))
             return cards.notices([NEW_PHOTO]) + estimate.status(session)
 
         self.photo.input(taken, self.photo, self.shown["status"], **QUICK)
@@ -293,7 +272,7 @@ class EstimatePage:
             session = self._session(request)
             chosen = BY_ID[data.sample]
             session.show(estimate.example(chosen))
-            shown = estimate.draw(session, tab, choices_of(values)) | {"status": estimate.status(session)}
+            shown = estimate.draw(session, tab, choices_of(values, VIEW_FIELDS)) | {"status": estimate.status(session)}
             return self._named(shown) | {self.photo: str(chosen.photo)}
 
         self._then_files(
@@ -309,6 +288,18 @@ class EstimatePage:
         for button, last in ((self.undo, True), (self.clear, False)):
             button.click(_clear(self._session, self._named, last=last), None, measured, **QUICK)
 
+    def wire_return(self, tab: gr.Tab) -> None:
+        """Draw anew when the visitor comes back to this page and its colours were changed on another."""
+
+        @plain_errors
+        def back(request: gr.Request, tab: str, *values: Any) -> Any:
+            session, choices = self._session(request), choices_of(values, VIEW_FIELDS)
+            if session.result is None or session.drawn == (tab, choices.look):
+                return gr.skip()
+            return self._named(estimate.draw(session, tab, choices))
+
+        tab.select(back, [self.tab, *self.view], list(self.shown.values()), **QUICK)
+
     def wire_load(self, demo: gr.Blocks, pages: gr.Tabs, link: LinkBox) -> None:
         """Open the page as its link says, with a finished example; and let the link box tell the page's choices."""
         outputs = [*self.shown.values(), *self.view, self.photo, self.tab, self.tabs, self.scene, self.variant]
@@ -321,7 +312,7 @@ class EstimatePage:
             )
             scene = scene_of(self.engine, choices.model)
             return (
-                self._named(estimate.draw(session, choices.tab, choices))
+                self._named(estimate.draw(session, choices.tab, choices, first=True))
                 | {self.views[name]: getattr(choices, name) for name in VIEW_FIELDS}
                 | {
                     self.shown["status"]: estimate.status(session) + cards.notices(notes),
@@ -331,19 +322,19 @@ class EstimatePage:
                     self.scene: scene,
                     self.variant: gr.Radio(variants_of(self.engine, scene), value=choices.model),
                     self.card: card_of(self.engine, choices.model),
-                    self.fixed: gr.Row(visible=choices.range == "fixed"),
+                    self.colours.fixed: gr.Row(visible=choices.range == "fixed"),
                     self.views["fov"]: gr.Slider(value=choices.fov, visible=choices.camera == "fov"),
-                    pages: gr.Tabs(selected=choices.page),
+                    pages: gr.Tabs(selected=choices.at),
                 }
             )
 
-        self._then_files(demo.load(load, None, [*outputs, self.card, self.fixed, pages], **QUICK))
+        self._then_files(demo.load(load, None, [*outputs, self.card, self.colours.fixed, pages], **QUICK))
 
         def link_text(request: gr.Request, page: str, tab: str, scene: str, variant: str, *values: Any) -> str:
             result = self._session(request).result
             sample = result.sample if result and result.sample else ""
             model = variant if scene != OTHER else self.default_model
-            return replace(choices_of(values), page=page, tab=tab, model=model, sample=sample).query()
+            return replace(choices_of(values, VIEW_FIELDS), at=page, tab=tab, model=model, sample=sample).query()
 
         link.wire(link_text, [self.tab, self.scene, self.variant, *self.view])
 
@@ -368,7 +359,7 @@ class EstimatePage:
         def files(request: gr.Request, tab: str, *values: Any) -> Iterator[dict[Any, Any]]:
             session = self._session(request)
             if tab == "files" and session.result:
-                for shown in estimate.write_files(session, choices_of(values)):
+                for shown in estimate.write_files(session, choices_of(values, VIEW_FIELDS)):
                     yield self._named(shown)
 
         event.then(files, [self.tab, *self.view], self.shown["files"], **FILES)
@@ -377,7 +368,7 @@ class EstimatePage:
         @plain_errors
         def chosen(request: gr.Request, *values: Any) -> dict[Any, Any]:
             session = self._session(request)
-            shown = estimate.draw(session, name, choices_of(values)) if session.result else {}
+            shown = estimate.draw(session, name, choices_of(values, VIEW_FIELDS)) if session.result else {}
             return self._named(shown) | {self.tab: name}
 
         return chosen
@@ -387,12 +378,6 @@ class EstimatePage:
 
     def _named(self, shown: estimate.Shown) -> dict[Any, Any]:
         return {self.shown[name]: value for name, value in shown.items()}
-
-
-def choices_of(values: tuple[Any, ...]) -> Choices:
-    """Pack the widgets' values; a number that was wiped out counts as its default."""
-    named = dict(zip(VIEW_FIELDS, values, strict=True))
-    return Choices(**{name: value for name, value in named.items() if value is not None})
 
 
 def _clear(session_of: Callable[..., Session], named: Callable[..., Any], *, last: bool) -> Callable[..., Any]:

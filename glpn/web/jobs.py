@@ -4,9 +4,11 @@ import contextvars
 import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from glpn.errors import Cancelled
+
+from . import cards
 
 T = TypeVar("T")
 
@@ -60,3 +62,14 @@ def follow(
     if errors:
         raise errors[0]
     return results[0]
+
+
+def reported(job: Generator[Progress, None, T], *, before: str = "") -> Generator[dict[str, Any], None, T]:
+    """Yield what `job` reports as the page's progress, `before` in front of each sentence; return what it returns."""
+    while True:
+        try:
+            step = next(job)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        yield {"progress": cards.progress(before + step.sentence, step.share)}

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from glpn.rendering import COLOR_MAPS, DETAILS, STYLES, TEXTURES
 
-PAGES = ("estimate", "compare", "zoo", "about")
+PAGES = ("estimate", "compare", "evaluate", "zoo", "about")
 TABS = ("depth", "slider", "3d", "measure", "statistics", "files")
 RANGES = ("robust", "full", "fixed")
 NEAR = ("bright", "dark")
@@ -20,6 +20,7 @@ MAX_LENGTH = 64
 class Choices:
     """Every choice that a link can carry. Field names are the link's parameters.
 
+    at          which page is open; Gradio takes a link's `page` for its own
     near, far   metres: ends of the colours where `range` is "fixed"
     cut         relative depth step at which the surface is cut
     camera      "auto" (EXIF, or else assumed), "fov" (the angle in `fov`) or "assumed"
@@ -28,7 +29,7 @@ class Choices:
 
     model: str = "rooms-b0"
     sample: str = ""
-    page: str = "estimate"
+    at: str = "estimate"
     tab: str = "depth"
     colors: str = "turbo"
     range: str = "robust"
@@ -44,6 +45,11 @@ class Choices:
     camera: str = "auto"
     fov: float = 63.0
     correct: bool = True
+
+    @property
+    def look(self) -> Self:
+        """These choices without what is chosen to be seen: how it is seen."""
+        return replace(self, model="", sample="", at="", tab="")
 
     def query(self) -> str:
         """Return the query string: model and sample always, the rest where it differs from the default."""
@@ -65,7 +71,7 @@ class Choices:
         checks: dict[str, Callable[[str], Any]] = {
             "model": _one_of(models),
             "sample": _one_of(samples),
-            "page": _one_of(PAGES),
+            "at": _one_of(PAGES),
             "tab": _one_of(TABS),
             "colors": _one_of(COLOR_MAPS),
             "range": _one_of(RANGES),

@@ -13,7 +13,9 @@ from .compare import ComparePage
 from .components import asset
 from .engine import Engine, Host, Store
 from .estimate_page import EstimatePage
+from .evaluate import EvaluatePage
 from .link_box import LinkBox
+from .links import PAGES
 from .samples import FOLDER, VARIANT
 from .session import Sessions
 from .zoo_page import ZooPage
@@ -26,7 +28,8 @@ def build_demo(zoo: Zoo, store: Store, *, host: Host | None = None, model: str =
     """Build the page around a zoo and a store of models. Nothing is loaded until a visitor asks."""
     engine = Engine(zoo, store, host=host or Host.detect())
     gr.set_static_paths(FOLDER)  # else each visitor's sample is a copy, and one who leaves takes it from the others
-    sessions = Sessions(Path(get_upload_folder()) / "sessions")
+    uploads = Path(get_upload_folder())
+    sessions = Sessions(uploads / "sessions", uploads=uploads)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 3600), fill_width=True) as demo:
         with gr.Row(elem_id="top"):
             _header()
@@ -36,12 +39,23 @@ def build_demo(zoo: Zoo, store: Store, *, host: Host | None = None, model: str =
             with gr.Tab("Estimate", id="estimate") as estimate_tab:
                 estimate = EstimatePage(engine, sessions, default_model=model)
             with gr.Tab("Compare models", id="compare") as compare_tab:
-                ComparePage(engine, sessions, photo=estimate.photo, view=estimate.view)
+                ComparePage(
+                    engine,
+                    sessions,
+                    tab=compare_tab,
+                    photo=estimate.photo,
+                    view=estimate.view,
+                    colours=estimate.colours,
+                )
+            with gr.Tab("Evaluate", id="evaluate") as evaluate_tab:
+                EvaluatePage(engine, sessions, tab=evaluate_tab, colours=estimate.colours)
             with gr.Tab("Zoo", id="zoo") as zoo_tab:
                 ZooPage(engine, sessions, tab=zoo_tab)
             with gr.Tab("About", id="about") as about_tab:
                 about(zoo)
-        link.follow({"estimate": estimate_tab, "compare": compare_tab, "zoo": zoo_tab, "about": about_tab})
+        tabs = (estimate_tab, compare_tab, evaluate_tab, zoo_tab, about_tab)
+        link.follow(dict(zip(PAGES, tabs, strict=True)))
+        estimate.wire_return(estimate_tab)
         estimate.wire_load(demo, pages, link)
         add_api(engine)
 

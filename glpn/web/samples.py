@@ -52,6 +52,9 @@ SAMPLES = (
 )
 BY_ID = {sample.id: sample for sample in SAMPLES}
 FIRST = SAMPLES[0]
+# What a visitor can evaluate on at once: the hall's depth in mm as its two cameras saw it, not as any model says.
+MEASURED = BY_ID["hall"]
+TRUTH = FOLDER / "hall_truth_depth_mm.png"
 
 
 def finished(sample: Sample) -> tuple[np.ndarray, DepthPrediction]:

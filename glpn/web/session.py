@@ -12,6 +12,8 @@ import numpy as np
 
 from glpn.prediction import DepthPrediction
 
+from .links import Choices
+
 IDLE_SECONDS = 3600
 
 
@@ -36,6 +38,18 @@ class Result:
         return self.rgb.nbytes + self.prediction.depth_m.nbytes
 
 
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """An estimate beside its truth: depth (H, W) in metres, NaN where nothing was measured."""
+
+    prediction: DepthPrediction
+    truth_m: np.ndarray
+
+    @property
+    def size_bytes(self) -> int:
+        return self.prediction.depth_m.nbytes + self.truth_m.nbytes
+
+
 @dataclass(eq=False)
 class Session:
     """A visitor's own room. `folder` is made when first asked for."""
@@ -43,7 +57,9 @@ class Session:
     root: Path
     result: Result | None = None
     compared: tuple[tuple[str, DepthPrediction], ...] = ()
+    evaluated: Evaluated | None = None
     points: tuple[tuple[int, int], ...] = ()
+    drawn: tuple[str, Choices] | None = None  # what the Estimate page shows: which tab, drawn how
     uploads: set[Path] = field(default_factory=set)
     stop: threading.Event = field(default_factory=threading.Event)
     used: float = field(default_factory=time.monotonic)
@@ -75,14 +91,19 @@ class Session:
     @property
     def size_bytes(self) -> int:
         compared = sum(prediction.depth_m.nbytes for _, prediction in self.compared)
-        return compared + (self.result.size_bytes if self.result else 0)
+        return compared + sum(held.size_bytes for held in (self.result, self.evaluated) if held)
 
 
 class Sessions:
-    """All open sessions by the page's session hash; bounded in memory, the least recently used ones leave first."""
+    """All open sessions by the page's session hash; bounded in memory, the least recently used ones leave first.
 
-    def __init__(self, root: Path, *, max_bytes: int = 2 << 30) -> None:
+    root      below which the sessions' folders are made
+    uploads   below which visitors' own files lie; nothing else is ever deleted for having been noted as an upload
+    """
+
+    def __init__(self, root: Path, *, uploads: Path, max_bytes: int = 2 << 30) -> None:
         self._root = root
+        self._uploads = uploads.resolve()
         self._max_bytes = max_bytes
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.Lock()
@@ -111,7 +132,7 @@ class Sessions:
             closing = [self._sessions.pop(other) for other in surplus]
             kept = {path for old in self._sessions.values() for path in old.uploads}
         for old in closing:
-            _close(old, kept)
+            self._close(old, kept)
         return session
 
     def close(self, key: str | None) -> None:
@@ -120,12 +141,12 @@ class Sessions:
             session = self._sessions.pop(key or "", None)
             kept = {path for old in self._sessions.values() for path in old.uploads}
         if session is not None:
-            _close(session, kept)
+            self._close(session, kept)
 
-
-def _close(session: Session, kept: set[Path]) -> None:
-    session.stop.set()
-    session.remove_files()
-    for upload in session.uploads - kept:
-        upload.unlink(missing_ok=True)
-    session.result, session.compared = None, ()
+    def _close(self, session: Session, kept: set[Path]) -> None:
+        session.stop.set()
+        session.remove_files()
+        for upload in session.uploads - kept:
+            if upload.resolve().is_relative_to(self._uploads):  # a sample photo is shown as a path too
+                upload.unlink(missing_ok=True)
+        session.result, session.compared, session.evaluated = None, (), None

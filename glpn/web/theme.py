@@ -54,6 +54,8 @@ class DepthTheme(gr.themes.Base):
             block_info_text_color_dark="*neutral_400",
             input_background_fill="white",
             input_background_fill_dark="*neutral_950",
+            input_border_width="1px",
+            input_border_width_dark="1px",
             input_border_color="*neutral_400",
             input_border_color_dark="*neutral_600",
             input_placeholder_color="*neutral_600",

@@ -109,8 +109,10 @@ class ZooPage:
         self.engine = engine
         self.sessions = sessions
         with gr.Row():
-            chosen = gr.Radio(list(FILTERS), value=FILTERS[0], label="Show", scale=2, elem_id="zoo-filter")
-            text = gr.Textbox(label="Search", placeholder="b4, kitti, nvidia …", scale=1, max_lines=1)
+            chosen = gr.Radio(
+                list(FILTERS), value=FILTERS[0], label="Show", scale=2, min_width=300, elem_id="zoo-filter"
+            )
+            text = gr.Textbox(label="Search", placeholder="b4, kitti, nvidia …", scale=1, min_width=240, max_lines=1)
         self.table = gr.HTML(zoo_table(engine), apply_default_css=False, elem_id="zoo-table", elem_classes="wide")
         for event in (chosen.input, text.input):
             event(lambda show, words: zoo_table(engine, show, words), [chosen, text], self.table, **QUICK)
@@ -122,12 +124,12 @@ class ZooPage:
     def _actions(self, tab: gr.Tab, chosen: gr.Radio, text: gr.Textbox) -> None:
         engine = self.engine
         names = [spec.id for spec in engine.zoo.ready]
-        with gr.Row(elem_id="zoo-actions"):
+        with gr.Row(elem_id="zoo-actions", elem_classes="job"):
             name = gr.Dropdown(names, value=names[0], label="On this machine", filterable=False, scale=2)
-            load = gr.Button("Download now", min_width=120)
-            test = gr.Button("Verify", min_width=120)
-            drop = gr.Button("Remove from cache", min_width=120)
-            halt = gr.Button("Stop", min_width=80)
+            load = gr.Button("Download now", min_width=150)
+            test = gr.Button("Verify", min_width=150)
+            drop = gr.Button("Remove from cache", min_width=150)
+            halt = gr.Button("Stop", min_width=150)
         said = gr.HTML(apply_default_css=False, elem_id="zoo-said")
         disk = gr.HTML(apply_default_css=False, elem_id="zoo-disk")
 

@@ -4,6 +4,7 @@ const box = element.querySelector(".figure");
 const plot = element.querySelector(".figure-plot");
 const tools = element.querySelector(".figure-tools");
 const empty = element.querySelector(".figure-empty");
+const still = element.querySelector(".figure-still");
 const touch = window.matchMedia("(pointer: coarse)").matches;
 const config = {
   responsive: true,
@@ -17,11 +18,22 @@ const config = {
 let drawn = 0;
 let home = null;
 
+function plotlyUrl() {
+  return new URL(box.dataset.plotly, document.baseURI).href;
+}
+
+// Fetched at once, read only when there is something to draw: reading it takes a second in which nothing else moves.
+if (!document.head.querySelector("link[data-plotly]")) {
+  const link = Object.assign(document.createElement("link"), { rel: "preload", as: "script", href: plotlyUrl() });
+  link.dataset.plotly = "";
+  document.head.appendChild(link);
+}
+
 function loadPlotly() {
   if (!window.glpnPlotly) {
     window.glpnPlotly = new Promise((resolve, reject) => {
       const script = document.createElement("script");
-      script.src = new URL(box.dataset.plotly, document.baseURI).href;
+      script.src = plotlyUrl();
       script.onload = () => resolve(window.Plotly);
       script.onerror = () => {
         window.glpnPlotly = null;
@@ -66,6 +78,10 @@ function themed(layout) {
     font: { ...layout.font, color: c.text, family: c.font },
     hoverlabel: { bgcolor: c.hover, bordercolor: c.grid, font: { color: c.text, family: c.font, size: 14 } },
   };
+  if (layout.meta?.aspect) out.margin = { ...layout.margin, t: 6 };
+  if (layout.annotations && box.clientWidth < 480) {
+    out.annotations = layout.annotations.map((note) => ({ ...note, borderpad: 2, font: { ...note.font, size: 10 } }));
+  }
   delete out.width;
   delete out.height;
   delete out.template;
@@ -105,35 +121,60 @@ function readable(figure) {
   return figure;
 }
 
+function height(layout) {
+  const aspect = layout.meta?.aspect; // width over height of the picture, colour bar left out
+  const most = 0.74 * window.innerHeight;
+  if (aspect) return Math.min(Math.max((box.clientWidth - 104) / aspect + 24, 180), Math.max(320, most));
+  if (scenes(layout).length) return Math.max(260, Math.min(box.clientWidth / 1.3, most)); // shows the whole picture
+  return null;
+}
+
+function place(layout) {
+  const pixels = height(layout);
+  if (pixels) plot.style.height = `${Math.round(pixels)}px`;
+}
+
+async function showStill() {
+  await still.decode().catch(() => {});
+  if (window.Plotly) return;
+  still.style.height = `${Math.round(height({ meta: { aspect: still.naturalWidth / still.naturalHeight } }))}px`;
+  empty.hidden = true;
+  still.hidden = false;
+  await Promise.race([
+    new Promise((painted) => requestAnimationFrame(() => setTimeout(painted))),
+    new Promise((hiddenPage) => setTimeout(hiddenPage, 100)),
+  ]);
+}
+
+function bare() {
+  empty.hidden = false;
+  still.hidden = true;
+  plot.hidden = true;
+  if (tools) tools.hidden = true;
+}
+
 async function draw() {
   const turn = ++drawn;
-  if (!props.value) {
-    empty.hidden = false;
-    plot.hidden = true;
-    if (tools) tools.hidden = true;
-    return;
-  }
+  if (!props.value) return bare();
   try {
+    const figure = JSON.parse(props.value);
+    if (!window.Plotly && figure.layout.meta?.still) {
+      still.src = figure.layout.meta.still;
+      await showStill();
+    }
     const Plotly = await loadPlotly();
     if (turn !== drawn || !document.contains(plot)) return;
-    const figure = readable(JSON.parse(props.value));
+    readable(figure);
     const layout = themed(figure.layout);
     const first = scenes(layout)[0];
     if (!keepView(layout)) home = first ? structuredClone(layout[first].camera ?? null) : null;
     if (!first && touch) layout.dragmode = false; // a finger scrolls the page; a tap reads a pixel
     layout.autosize = true;
     empty.hidden = true;
+    still.hidden = true;
     plot.hidden = false;
     if (tools) tools.hidden = false;
-    const aspect = layout.meta?.aspect; // width over height of the picture, colour bar left out
-    if (aspect) {
-      const height = (box.clientWidth - 104) / aspect + 40;
-      plot.style.height = `${Math.round(Math.min(Math.max(height, 200), Math.max(320, 0.74 * window.innerHeight)))}px`;
-    }
-    if (first) {
-      const height = Math.min(box.clientWidth / 1.3, 0.7 * window.innerHeight); // wide enough for the whole picture
-      plot.style.height = `${Math.round(Math.max(260, height))}px`;
-    }
+    place(layout);
     await Plotly.react(plot, figure.data, layout, config);
     if (plot.dataset.bound !== "yes") {
       plot.dataset.bound = "yes";
@@ -144,7 +185,7 @@ async function draw() {
     }
     plot.dataset.revision = String(turn);
   } catch (error) {
-    empty.hidden = false;
+    bare();
     empty.textContent = `The figure can't be drawn: ${error.message}.`;
   }
 }
@@ -217,9 +258,18 @@ plot.addEventListener("keydown", (event) => {
 
 // --------------------------------------------------------------------------------------------- size, theme, value
 
+// The box, not the plot: its width changes when a window or a hidden tab does, and the height follows from it.
+let width = 0;
 new ResizeObserver(() => {
-  if (plot.layout && plot.offsetWidth > 0 && window.Plotly) window.Plotly.Plots.resize(plot);
-}).observe(plot);
+  if (width === box.clientWidth || !box.clientWidth) return;
+  width = box.clientWidth;
+  if (!plot.layout || !window.Plotly || document.fullscreenElement) return;
+  place(plot.layout);
+  window.Plotly.Plots.resize(plot);
+}).observe(box);
+document.addEventListener("fullscreenchange", () => {
+  if (plot.layout && box.clientWidth && window.Plotly) window.Plotly.Plots.resize(plot);
+});
 
 let dark = document.body.classList.contains("dark");
 new MutationObserver(() => {
@@ -230,4 +280,5 @@ new MutationObserver(() => {
 }).observe(document.body, { attributes: true, attributeFilter: ["class"] });
 
 watch("value", draw);
-draw();
+if (props.value) draw();
+else if (still.getAttribute("src") && !location.search) showStill(); // what a link without choices is about to bring

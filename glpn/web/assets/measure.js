@@ -4,7 +4,9 @@ const photo = element.querySelector(".measure-photo");
 const svg = element.querySelector(".measure-lines");
 const empty = element.querySelector(".figure-empty");
 const SVG = "http://www.w3.org/2000/svg";
+const readout = element.querySelector(".measure-depth");
 let cross = null;
+let depth = null; // {src, rows, columns, step, values}
 
 function node(name, attributes, text) {
   const made = document.createElementNS(SVG, name);
@@ -22,7 +24,9 @@ function draw() {
   if (photo.getAttribute("src") !== value.src) {
     photo.src = value.src;
     cross = null;
+    readout.hidden = true;
   }
+  if (depth?.src !== value.depth.src) fetchDepth(value.depth);
   svg.setAttribute("viewBox", `0 0 ${value.width} ${value.height}`);
   svg.replaceChildren();
   const unit = Math.max(value.width, value.height) / 100; // 1 % of the longer side
@@ -46,16 +50,51 @@ function draw() {
   }
 }
 
+async function fetchDepth(about) {
+  depth = { ...about, values: null };
+  const answer = await fetch(about.src).catch(() => null);
+  if (!answer?.ok) return; // clicks still measure
+  const view = new DataView(await answer.arrayBuffer());
+  const values = Float32Array.from({ length: about.rows * about.columns }, (_, i) => view.getUint16(2 * i, true) * about.step);
+  if (depth.src === about.src) depth.values = values;
+}
+
+// Show the depth of the photo's pixel (x, y) beside it.
+function read(x, y, spoken) {
+  const { width, height } = props.value;
+  const row = Math.min(depth.rows - 1, Math.floor(((y + 0.5) / height) * depth.rows));
+  const column = Math.min(depth.columns - 1, Math.floor(((x + 0.5) / width) * depth.columns));
+  const metres = depth.values?.[row * depth.columns + column];
+  readout.hidden = metres === undefined;
+  if (readout.hidden) return;
+  readout.setAttribute("aria-live", spoken ? "polite" : "off");
+  readout.textContent = metres ? `${metres.toFixed(2)} m` : "no depth";
+  readout.style.left = `${(100 * (x + 0.5)) / width}%`;
+  readout.style.top = `${(100 * (y + 0.5)) / height}%`;
+  readout.dataset.side = `${x > 0.8 * width ? "left" : "right"} ${y < 0.12 * height ? "below" : "above"}`;
+}
+
+// The photo's pixel under the pointer.
+function under(event) {
+  const frame = photo.getBoundingClientRect();
+  const { width, height } = props.value;
+  const x = ((event.clientX - frame.left) / frame.width) * width - 0.5;
+  const y = ((event.clientY - frame.top) / frame.height) * height - 0.5;
+  return [Math.min(Math.max(x, 0), width - 1), Math.min(Math.max(y, 0), height - 1)];
+}
+
 function pick(x, y) {
   trigger("pick", { x: Math.round(x), y: Math.round(y) });
 }
 
 stage.addEventListener("click", (event) => {
-  if (!props.value) return;
-  const frame = photo.getBoundingClientRect();
-  const x = ((event.clientX - frame.left) / frame.width) * props.value.width - 0.5;
-  const y = ((event.clientY - frame.top) / frame.height) * props.value.height - 0.5;
-  pick(Math.min(Math.max(x, 0), props.value.width - 1), Math.min(Math.max(y, 0), props.value.height - 1));
+  if (props.value) pick(...under(event));
+});
+stage.addEventListener("pointermove", (event) => {
+  if (props.value) read(...under(event), false);
+});
+stage.addEventListener("pointerleave", () => {
+  readout.hidden = true;
 });
 
 stage.addEventListener("keydown", (event) => {
@@ -71,6 +110,7 @@ stage.addEventListener("keydown", (event) => {
       Math.min(Math.max(cross[1] + moves[event.key][1], 0), height - 1),
     ];
     draw();
+    read(...cross, true);
   } else if (event.key === "Enter" && cross) {
     event.preventDefault();
     pick(...cross);
