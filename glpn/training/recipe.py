@@ -155,7 +155,7 @@ class RecipeRun:
     def _task(self, stage: Stage) -> Task:
         if stage.task == "teacher":
             options = dict(stage.options)
-            shape = {key: tuple(options.pop(key)) for key in ("channels", "blocks") if key in options}
+            shape: dict[str, Any] = {key: tuple(options.pop(key)) for key in ("channels", "blocks") if key in options}
             teacher = ConvolutionalTeacher(TeacherConfig(**shape, max_depth_m=self.recipe.config.max_depth))
             if stage.start:
                 teacher.load_state_dict(load_teacher(self.result(stage.start)).state_dict())
