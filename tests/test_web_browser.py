@@ -13,6 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 from web_support import ROOT, served
 
+from glpn.web.links import PAGES
 from glpn.web.samples import SAMPLES
 from glpn.zoo import Zoo
 
@@ -30,6 +31,8 @@ CHROMIUM = {
         "--use-gl=angle",  # WebGL without a graphics card
         "--use-angle=swiftshader",
         "--enable-unsafe-swiftshader",
+        "--use-fake-device-for-media-stream",  # a camera
+        "--use-fake-ui-for-media-stream",
     ],
 }
 DESKTOP = {"viewport": {"width": 1400, "height": 900}}
@@ -154,6 +157,12 @@ def centre(box: Locator, x: float = 0.5, y: float = 0.5) -> tuple[float, float]:
     return frame["x"] + x * frame["width"], frame["y"] + y * frame["height"]
 
 
+def expect_put_back(page: Page) -> None:
+    """Nothing of a run that has ended stays on the page."""
+    expect(page.locator("#stop")).to_be_disabled()
+    expect(page.locator("#progress")).to_have_text("")
+
+
 def no_sideways_scroll(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
@@ -176,16 +185,45 @@ def test_a_photo_becomes_metres_and_a_surface(embedded: str, visit: Callable[...
 
 
 def test_the_first_visit_shows_a_finished_example_within_a_second(visit: Callable[..., Visitor]) -> None:
-    visitor = visit()
-    visitor.open()  # fills the browser's cache, as a second visitor's proxy would
+    visitor = visit(fresh=True)
     page = visitor.page
+    page.add_init_script(
+        """new MutationObserver(() => {
+          const still = document.querySelector("#heatmap .figure-still");
+          if (document.querySelector("#go")) window.up ??= performance.now();
+          if (still?.naturalWidth && still.checkVisibility()) window.seen ??= performance.now();
+        }).observe(document, { childList: true, subtree: true, attributes: true });"""
+    )
     page.goto(visitor.address)
-    page.wait_for_selector("#go")
-    start = page.evaluate("performance.now()")
+    page.wait_for_function("window.seen")
+    assert not page.evaluate("window.Plotly")
+    took = page.evaluate("window.seen - window.up")
+    print(f"finished example {took:.0f} ms after the page was up")
+    assert took < 1000
+    frame = page.locator("#heatmap .figure-still").bounding_box()
     page.wait_for_selector(HEATMAP, state="attached")
-    took = page.evaluate("performance.now()") - start
-    print(f"example {took:.0f} ms after the page")
-    assert took < 3000  # a second on an idle machine; tests share theirs
+    expect(page.locator("#heatmap .figure-still")).to_be_hidden()
+    drawn = page.locator("#heatmap .nsewdrag").bounding_box()
+    assert frame is not None
+    assert drawn is not None
+    assert abs(frame["width"] - drawn["width"]) < 40  # nothing jumps
+
+
+def test_a_link_with_a_sample_shows_that_one_at_first(visit: Callable[..., Visitor]) -> None:
+    visitor = visit(fresh=True)
+    page = visitor.page
+    shown: list[float] = []
+    page.expose_function("noteStill", shown.append)
+    page.add_init_script(
+        """new MutationObserver(() => {
+          const still = document.querySelector("#heatmap .figure-still");
+          if (still?.naturalWidth && still.checkVisibility()) noteStill(still.naturalWidth / still.naturalHeight);
+        }).observe(document, { childList: true, subtree: true, attributes: true });"""
+    )
+    page.goto(visitor.address + "?sample=coffee")
+    page.wait_for_selector(HEATMAP, state="attached", timeout=30_000)
+    assert shown
+    assert all(ratio == pytest.approx(1.5, abs=0.01) for ratio in shown)  # the default sample's is 1.33
 
 
 def test_the_viewing_angle_survives_colours_texture_detail_and_shape(visit: Callable[..., Visitor]) -> None:
@@ -201,7 +239,7 @@ def test_the_viewing_angle_survives_colours_texture_detail_and_shape(visit: Call
     turned = page.evaluate(CAMERA)
     assert turned["eye"] != home["eye"]
     choices: tuple[tuple[str, str], ...] = (
-        ("style", "Points"), ("detail", "Standard"), ("near", "Far is bright"), ("texture", "Photo"),
+        ("style", "Points"), ("detail", "Standard"), ("near", "Far"), ("texture", "Photo"),
     )  # fmt: skip
     for name, choice in choices:
         with redrawn(page, "#surface"):
@@ -249,14 +287,29 @@ def test_two_clicks_measure_a_distance(visit: Callable[..., Visitor]) -> None:
     photo = page.locator(".measure-photo")
     expect(photo).to_be_visible()
     photo.scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelector('.measure-photo').naturalWidth > 0")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    readout = page.locator(".measure-depth")
+    page.mouse.move(*centre(photo, 0.6, 0.2))
+    expect(readout).to_have_text(re.compile(r"^\d\.\d\d m$"))
+    elsewhere = readout.inner_text()
+    page.mouse.move(*centre(photo, 0.2, 0.8))
+    under = readout.inner_text()
+    assert under != elsewhere
+    assert not asked
     page.mouse.click(*centre(photo, 0.2, 0.8))
     expect(page.locator(".measure-point")).to_have_count(1)
+    found = re.search(r"Pair 1(\d\.\d\d) m", page.locator("#distances").inner_text().replace("\t", ""))
+    assert found
+    assert float(found[1]) == pytest.approx(float(under.removesuffix(" m")), abs=0.03)
     page.mouse.click(*centre(photo, 0.8, 0.6))
     expect(page.locator(".measure-line")).to_have_count(1)
     expect(page.locator("#distances")).to_contain_text(re.compile(r"Pair 1\d\.\d\d m\d\.\d\d m\d\.\d\d m"))
     visitor.shot("measure")
     page.locator(".measure-stage").focus()
     page.keyboard.press("ArrowRight")
+    expect(readout).to_be_visible()
     page.keyboard.press("Enter")
     expect(page.locator(".measure-point")).to_have_count(3)
     page.get_by_role("button", name="Take back the last point").click()
@@ -348,9 +401,10 @@ def test_a_download_shows_megabytes_and_stops_within_a_second(visit: Callable[..
     page = visit().open("?model=nyu-b4")
     page.get_by_role("button", name="Estimate depth").click()
     expect(page.locator("#progress")).to_contain_text(re.compile(r"Downloading nyu-b4: \d.* MB of 400 MB, 2\.5 MB/s"))
-    page.get_by_role("button", name="Stop").first.click()
+    page.locator("#stop").click()
     expect(page.locator("#progress progress")).to_have_count(0, timeout=1500)
     expect(page.locator(".toast-body")).to_contain_text("Stopped")
+    expect_put_back(page)
 
 
 def test_a_file_that_is_no_image_is_refused_in_one_sentence(visit: Callable[..., Visitor], tmp_path: Path) -> None:
@@ -362,6 +416,12 @@ def test_a_file_that_is_no_image_is_refused_in_one_sentence(visit: Callable[...,
     page.get_by_role("button", name="Estimate depth").click()
     expect(page.locator(".toast-body")).to_contain_text("broken.jpg")
     expect(page.locator(".toast-body b")).to_have_count(0)
+    expect_put_back(page)
+    page.locator("#samples").get_by_text("Coffee").click()
+    expect(page.locator("#photo img")).to_have_attribute("src", re.compile("coffee"))
+    page.get_by_role("button", name="Estimate depth").click()
+    expect(page.locator("#status")).to_contain_text("0.25 s")
+    expect_put_back(page)
 
 
 def test_two_visitors_never_see_each_other(visit: Callable[..., Visitor]) -> None:
@@ -377,22 +437,29 @@ def test_two_visitors_never_see_each_other(visit: Callable[..., Visitor]) -> Non
         assert image.evaluate("image => image.naturalWidth") == width
 
 
-def test_files_vanish_when_the_page_is_left(browser: Browser, tmp_path: Path) -> None:
+def test_files_vanish_when_the_page_is_left(browser: Browser, tmp_path: Path, tmp_path_factory: Any) -> None:
+    own = tmp_path_factory.mktemp("own") / "own.jpg"
+    own.write_bytes(SAMPLES[1].photo.read_bytes())
     with served("fake", tmp_path) as url:
         context = browser.new_context(**DESKTOP)  # type: ignore[arg-type]
         visitor = Visitor(context, url)
-        visitor.open()
+        page = visitor.open()
         visitor.tab("Slider")
-        expect(visitor.page.locator("#slider img")).to_have_count(2)
+        expect(page.locator("#slider img")).to_have_count(2)
+        page.get_by_label("Remove Image").first.click()  # upon which Gradio tells of the sample as of an upload
+        page.set_input_files("#photo input[type=file]", own)
+        expect(page.locator("#status")).to_contain_text("belongs to the photo before")
+        assert len(list(tmp_path.rglob("own.jpg"))) == 1
         assert list((tmp_path / "sessions").rglob("*.jpg"))
         probe = browser.new_context().new_page()
         context.close()
         for _ in range(100):
-            if not list((tmp_path / "sessions").rglob("*.jpg")):
+            if not list(tmp_path.rglob("*.jpg")):
                 break
             probe.wait_for_timeout(100)
         probe.context.close()
-        assert not list((tmp_path / "sessions").rglob("*.jpg"))
+        assert not list(tmp_path.rglob("*.jpg"))
+        assert SAMPLES[0].photo.exists()
 
 
 def test_compare_draws_one_range_and_a_difference(embedded: str, visit: Callable[..., Visitor]) -> None:
@@ -405,6 +472,97 @@ def test_compare_draws_one_range_and_a_difference(embedded: str, visit: Callable
     assert page.locator("#maps .heatmaplayer image").count() == 2
     page.wait_for_selector("#difference .heatmaplayer image", state="attached")
     visitor.shot("compare")
+
+    scale = "document.querySelector('{} .figure-plot').layout.coloraxis.colorscale[0][1]"
+    figures = page.locator("#agreement").inner_text()  # seconds of each run included
+    before = page.evaluate(scale.format("#maps"))
+    with redrawn(page, "#maps"):
+        page.locator("#compare-colors").get_by_label("Colours").click()
+        page.get_by_role("option", name="magma").click()
+    after = page.evaluate(scale.format("#maps"))
+    assert after != before
+    visitor.go_to("Estimate")
+    page.wait_for_function(f"{scale.format('#heatmap')} === {json.dumps(after)}")
+    expect(page.locator("#view-colors input")).to_have_value("magma")
+    with redrawn(page, "#heatmap"):
+        page.locator("#view-near").get_by_text("Far", exact=True).click()
+    visitor.go_to("Compare models")
+    page.wait_for_function("document.querySelector('#maps .figure-plot').layout.coloraxis.reversescale === false")
+    expect(page.locator("#compare-near").get_by_label("Far")).to_be_checked()
+    assert page.locator("#agreement").inner_text() == figures
+
+
+def test_evaluate_tells_how_far_the_estimate_is_from_the_truth(
+    embedded: str, visit: Callable[..., Visitor], tmp_path: Path
+) -> None:
+    visitor = visit(embedded)
+    page = visitor.page
+    page.goto(embedded + "?at=evaluate")
+    page.locator("#evaluate-sample").click()
+    page.wait_for_selector("#evaluate-errors .heatmaplayer image", state="attached", timeout=60_000)
+    expect(page.locator("#evaluate-table tbody tr")).to_have_count(9)
+    assert page.locator("#evaluate-maps .heatmaplayer image").count() == 2
+    expect(page.locator("#evaluate-stop")).to_be_disabled()
+    table = page.locator("#evaluate-table").inner_text()
+    with redrawn(page, "#evaluate-maps"):
+        page.locator("#evaluate-near").get_by_text("Far", exact=True).click()
+    assert page.locator("#evaluate-table").inner_text() == table
+    visitor.shot("evaluate")
+    broken = tmp_path / "truth.png"
+    broken.write_bytes(b"no picture")
+    page.locator("#evaluate-truth").get_by_label("Clear").click()
+    page.set_input_files("#evaluate-truth input[type=file]", broken)
+    expect(page.locator("#evaluate-truth")).to_contain_text("truth")
+    page.locator("#evaluate-go").click()
+    expect(page.locator(".toast-body")).to_contain_text("'truth.png' can't be read")
+    expect(page.locator("#evaluate-progress")).to_have_text("")
+
+
+def test_a_photo_comes_from_the_camera_and_from_the_clipboard(visit: Callable[..., Visitor]) -> None:
+    page = visit(permissions=["camera", "clipboard-read", "clipboard-write"]).open()
+    photo, run = page.locator("#photo"), page.get_by_role("button", name="Estimate depth")
+    photo.get_by_label("Remove Image").click()
+    photo.get_by_label("Capture from camera").click()
+    photo.get_by_text("Click to Access Webcam").click()
+    photo.get_by_label("capture photo").click()
+    expect(page.locator("#status")).to_contain_text("belongs to the photo before")
+    run.click()
+    expect(page.locator("#status")).to_contain_text("0.25 s")
+    page.evaluate(
+        """async () => {
+          const canvas = new OffscreenCanvas(160, 128);
+          canvas.getContext("2d").fillRect(0, 0, 160, 128);
+          const png = await canvas.convertToBlob({ type: "image/png" });
+          await navigator.clipboard.write([new ClipboardItem({ "image/png": png })]);
+        }"""
+    )
+    photo.get_by_label("Remove Image").click()
+    photo.get_by_label("Paste from clipboard").click()
+    expect(page.locator("#status")).to_contain_text("belongs to the photo before")
+    run.click()
+    expect(page.locator("#status")).not_to_contain_text("belongs")
+    page.locator("#tabs").get_by_role("tab", name="Statistics").click()
+    expect(page.locator("#numbers")).to_contain_text("160 × 128")
+
+
+def test_who_waits_sees_a_place_in_the_queue(visit: Callable[..., Visitor]) -> None:
+    one, two = visit(), visit(fresh=True)
+    one.open("?model=nyu-b4")
+    two.open()
+    one.page.get_by_role("button", name="Estimate depth").click()
+    expect(one.page.locator("#progress")).to_contain_text("Downloading")
+    two.page.get_by_role("button", name="Estimate depth").click()
+    expect(two.page.locator("#progress")).to_contain_text(re.compile(r"queue: \d+/\d+"))
+    one.page.locator("#stop").click()
+    expect(two.page.locator("#status")).to_contain_text("0.25 s")
+
+
+@pytest.mark.parametrize("at", PAGES)
+def test_a_link_opens_the_page_that_it_names(visit: Callable[..., Visitor], at: str) -> None:
+    visitor = visit()
+    visitor.page.goto(f"{visitor.address}?at={at}")
+    tab = visitor.page.locator("#pages").get_by_role("tab", name=re.compile(at, re.IGNORECASE))
+    expect(tab).to_have_attribute("aria-selected", "true")
 
 
 def test_zoo_filters_and_hides_the_hosts_actions_from_strangers(
@@ -450,7 +608,10 @@ def test_every_page_is_accessible_and_fits(
         visitor.tab(NAMES[tab])
         page.wait_for_function(drawn)
         look(tab)
-    for name in ("Compare models", "Zoo", "About"):
+    visitor.tab("Files")
+    expect(page.locator("#files tbody")).not_to_contain_text("being written", timeout=60_000)
+    look("files")
+    for name in ("Compare models", "Evaluate", "Zoo", "About"):
         visitor.go_to(name)
         expect(page.get_by_role("tabpanel").filter(visible=True).first).to_be_visible()
         look(name.split()[0].lower())

@@ -1,10 +1,15 @@
 """What the page does, without a browser: handlers are plain functions of a session and the choices."""
 
+import base64
+import io
 import json
+import re
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -13,15 +18,18 @@ import pytest
 from PIL import Image
 from web_support import FakeStore
 
+from glpn.camera import Camera
 from glpn.errors import Cancelled, ConfigError, GLPNError, PhotoError, PhotoNotFound, UnknownModel, VariantNotTrained
 from glpn.export import FORMATS
-from glpn.web import cards, compare, drawing, estimate, zoo_page
+from glpn.metrics import METRICS
+from glpn.prediction import DepthPrediction
+from glpn.web import cards, compare, drawing, estimate, evaluate, zoo_page
 from glpn.web.engine import Engine, Host
 from glpn.web.guard import OUR_FAULT, plain_errors
 from glpn.web.jobs import Progress, follow
 from glpn.web.links import TABS, Choices
-from glpn.web.samples import SAMPLES, VARIANT
-from glpn.web.session import Session, Sessions
+from glpn.web.samples import SAMPLES, TRUTH, VARIANT
+from glpn.web.session import Result, Session, Sessions
 from glpn.zoo import Zoo
 
 PHOTO = str(SAMPLES[0].photo)
@@ -151,7 +159,45 @@ class TestDrawing:
             estimate.draw(session, "depth", Choices())
 
 
+def test_a_figure_brings_a_still_picture_only_at_first(session: Session, engine: Engine) -> None:
+    run(session, engine)
+    first, later = (
+        json.loads(estimate.draw(session, "depth", Choices(), first=first)["heatmap"])["layout"]["meta"]
+        for first in (True, False)
+    )
+    assert "still" not in later
+    kind, _, data = first["still"].partition(",")
+    assert kind == "data:image/jpeg;base64"
+    assert len(data) < 40_000
+    with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
+        assert picture.width / picture.height == pytest.approx(first["aspect"], rel=0.01)
+
+
 class TestMeasure:
+    @pytest.mark.parametrize("size", [(460, 611), (7, 5), (3000, 4000)])
+    def test_the_depth_under_the_cursor_is_that_of_the_pixel_in_few_bytes(
+        self, tmp_path: Path, size: tuple[int, int]
+    ) -> None:
+        rng = np.random.default_rng(0)
+        depth_m = rng.uniform(0.1, 80, size).astype(np.float32)
+        depth_m[0, 0] = np.nan
+        camera = Camera.from_fov(63, size)
+        prediction = DepthPrediction(
+            depth_m=depth_m, variant="x", max_depth_m=80, working_size=(32, 32), seconds=0, camera=camera
+        )
+        result = Result(name="x", rgb=np.zeros((1, 1, 3), np.uint8), prediction=prediction)
+        about = drawing.depth_file(result, tmp_path)
+        path = Path(about["src"].removeprefix("gradio_api/file="))
+        assert path.stat().st_size == 2 * about["rows"] * about["columns"] <= 125_000
+        shown = np.fromfile(path, "<u2").reshape(about["rows"], about["columns"]) * about["step"]
+        height, width = size
+        for row, column in rng.integers(0, (about["rows"], about["columns"]), (50, 2)):
+            y, x = int((row + 0.5) * height / about["rows"]), int((column + 0.5) * width / about["columns"])
+            # the page's way back from the pixel to the sample
+            assert int((y + 0.5) / height * about["rows"]) == row
+            assert int((x + 0.5) / width * about["columns"]) == column
+            assert shown[row, column] == pytest.approx(np.nan_to_num(depth_m[y, x]), abs=0.001)
+
     def test_distance_is_straight_in_3d(self, session: Session, engine: Engine) -> None:
         run(session, engine)
         estimate.pick_point(session, 100, 400)
@@ -202,6 +248,20 @@ class TestSessions:
         assert not upload.exists()
         assert session.stop.is_set()
         assert not len(sessions)
+
+    def test_what_is_not_an_upload_is_never_deleted(self, tmp_path: Path) -> None:
+        """Gradio tells of a sample photo as of the visitor's own when it is taken off the page."""
+        uploads = tmp_path / "uploads"
+        uploads.mkdir()
+        sample, inside = tmp_path / "sample.jpg", uploads / "own.jpg"
+        for path in (sample, inside):
+            path.touch()
+        (uploads / "link.jpg").symlink_to(sample)
+        sessions = Sessions(uploads / "sessions", uploads=uploads)
+        sessions.open("visitor").uploads |= {sample, inside, uploads / ".." / "sample.jpg", uploads / "link.jpg"}
+        sessions.close("visitor")
+        assert sample.exists()
+        assert not inside.exists()
 
     def test_an_upload_that_another_visitor_shares_stays(self, tmp_path: Path) -> None:
         sessions = Sessions(tmp_path, uploads=tmp_path)
@@ -298,6 +358,133 @@ class TestCompare:
     ) -> None:
         with pytest.raises(ConfigError, match="Choose 2 to 4"):
             list(compare.compare(session, engine, PHOTO, chosen, Choices()))
+
+    def test_new_colours_run_no_model(self, session: Session, engine: Engine) -> None:
+        chosen = [value for _, value in compare.entries(engine)[:2]]
+        *_, last = compare.compare(session, engine, PHOTO, chosen, Choices())
+        asked = list(engine.store.asked)  # type: ignore[attr-defined]
+        other = compare.shown(session, Choices(colors="magma", range="fixed", low=1, high=4), "")
+        scales = [json.loads(shown["maps"])["layout"]["coloraxis"] for shown in (last, other)]
+        assert scales[0]["colorscale"] != scales[1]["colorscale"]
+        assert (scales[1]["cmin"], scales[1]["cmax"]) == (1, 4)
+        assert engine.store.asked == asked  # type: ignore[attr-defined]
+
+    def test_before_a_comparison_there_is_nothing_to_draw(self, session: Session) -> None:
+        assert compare.shown(session, Choices(), "") == {}
+
+
+class TestEvaluate:
+    @pytest.fixture
+    def truth(self, session: Session, engine: Engine, tmp_path: Path) -> np.ndarray:
+        """What the fake estimator says, a tenth nearer, and nothing measured in the left half."""
+        run(session, engine)
+        assert session.result is not None
+        truth_m = session.result.prediction.depth_m / np.float32(1.1)
+        truth_m[:, : truth_m.shape[1] // 2] = 0
+        return truth_m
+
+    def evaluate(self, session: Session, engine: Engine, path: Path, scale: float, **more: Any) -> dict[str, Any]:
+        arguments = {"photo": PHOTO, "model": VARIANT} | more
+        steps = evaluate.evaluate(
+            session, engine, arguments["photo"], str(path), scale, arguments["model"], Choices(colors="magma")
+        )
+        *_, last = steps
+        return dict(last)
+
+    @pytest.mark.parametrize(("suffix", "scale"), [(".png", 1000), (".png", 256), (".npy", 1), (".npy", 1000)])
+    def test_nine_metrics_raw_and_scaled(
+        self, session: Session, engine: Engine, truth: np.ndarray, tmp_path: Path, suffix: str, scale: int
+    ) -> None:
+        path = tmp_path / f"truth{suffix}"
+        if suffix == ".npy":
+            np.save(path, truth)  # floats are metres, whatever is chosen
+        else:
+            Image.fromarray(np.round(truth * scale).astype(np.uint16)).save(path)
+        last = self.evaluate(session, engine, path, scale)
+        for name in METRICS:
+            assert evaluate.MEANING[name] in last["table"]
+        absrel = re.search(r"mean relative error</th><td>([\d.]+)</td><td>([\d.]+)</td>", last["table"])
+        assert absrel
+        assert float(absrel[1]) == pytest.approx(0.1, abs=0.002)
+        assert float(absrel[2]) == pytest.approx(0, abs=0.002)
+        assert "50% of the photo" in last["table"]
+        assert "by 0.91" in last["table"]
+        maps, errors = json.loads(last["maps"]), json.loads(last["errors"])
+        assert [trace["coloraxis"] for trace in maps["data"]] == ["coloraxis"] * 2
+        assert errors["layout"]["coloraxis"]["colorbar"]["title"]["text"] == "%"
+        assert errors["layout"]["coloraxis"]["cmax"] == pytest.approx(10, abs=0.5)
+
+    def test_new_colours_run_no_model(
+        self, session: Session, engine: Engine, truth: np.ndarray, tmp_path: Path
+    ) -> None:
+        assert evaluate.shown(session, Choices()) == {}
+        np.save(tmp_path / "truth.npy", truth)
+        last = self.evaluate(session, engine, tmp_path / "truth.npy", 1)
+        asked = list(engine.store.asked)  # type: ignore[attr-defined]
+        assert evaluate.shown(session, Choices(colors="ice"))["maps"] != last["maps"]
+        assert engine.store.asked == asked  # type: ignore[attr-defined]
+
+    @pytest.mark.parametrize(
+        ("truth", "says"),
+        [
+            (np.ones((4, 4), np.float32), "The photo is 611 × 460 and its depth 4 × 4 pixels"),
+            (np.zeros((460, 611), np.float32), "no pixel between"),
+            (np.full((460, 611), 50, np.float32), "no pixel between"),
+            (np.ones((460, 611, 3), np.float32), "no depth map"),
+            (np.ones((460, 611), np.uint8), "8 bits per pixel"),
+        ],
+        ids=["size", "empty", "too far", "colours", "8 bit"],
+    )
+    def test_bad_truth_is_told_in_a_sentence(
+        self, session: Session, engine: Engine, tmp_path: Path, truth: np.ndarray, says: str
+    ) -> None:
+        np.save(tmp_path / "truth.npy", truth)
+        with pytest.raises(GLPNError, match=says) as caught:
+            self.evaluate(session, engine, tmp_path / "truth.npy", 1000)
+        assert str(tmp_path) not in str(caught.value)
+        assert session.evaluated is None
+
+    def test_bad_files_and_choices_are_told_before_a_model_runs(
+        self, session: Session, engine: Engine, tmp_path: Path
+    ) -> None:
+        broken = tmp_path / "truth.png"
+        broken.write_bytes(b"no picture")
+        with pytest.raises(GLPNError, match=r"'truth.png' can't be read"):
+            self.evaluate(session, engine, broken, 1000)
+        with pytest.raises(PhotoError):
+            self.evaluate(session, engine, TRUTH, 1000, photo=__file__)
+        with pytest.raises(VariantNotTrained):
+            self.evaluate(session, engine, TRUTH, 1000, model="nyu-b0")
+        with pytest.raises(PhotoNotFound, match="no true depth yet"):
+            list(evaluate.evaluate(session, engine, PHOTO, None, 1000, VARIANT, Choices()))
+        assert engine.store.asked == []  # type: ignore[attr-defined]
+
+    def test_it_counts_as_memory_and_goes_with_the_session(
+        self, engine: Engine, truth: np.ndarray, tmp_path: Path
+    ) -> None:
+        np.save(tmp_path / "truth.npy", truth)
+        sessions = Sessions(tmp_path, uploads=tmp_path)
+        own = sessions.open("visitor")
+        self.evaluate(own, engine, tmp_path / "truth.npy", 1)
+        assert own.size_bytes == 2 * truth.nbytes
+        sessions.close("visitor")
+        assert own.evaluated is None
+
+
+def test_zero_gpu_is_asked_for_where_there_is_such_a_thing(monkeypatch: pytest.MonkeyPatch, session: Session) -> None:
+    lent: list[str] = []
+
+    def lend(function: Any) -> Any:
+        def on_lent_card(*args: Any, **kwargs: Any) -> Any:
+            lent.append(function.__name__)
+            return function(*args, **kwargs)
+
+        return on_lent_card
+
+    monkeypatch.setitem(sys.modules, "spaces", SimpleNamespace(GPU=lend))
+    zoo = Zoo.load()
+    run(session, Engine(zoo, FakeStore(zoo), host=Host()))
+    assert lent == ["run"]
 
 
 class TestZoo:

@@ -258,7 +258,7 @@ class EstimatePage:
         def taken(request: gr.Request, photo: str | None) -> Any:
             """Note a visitor's own photo, so that it goes when the visitor does."""
             session = self._session(request)
-            if not photo:
+            if not photo or photo == estimate.shown_photo(session):  # the sample, when it is taken off the page
                 return gr.skip()
             session.uploads.add(Path(photo))
             return cards.notices([NEW_PHOTO]) + estimate.status(session)
