@@ -1,8 +1,14 @@
 """app.py: what its flags do, and that the page is up before PyTorch is."""
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+from web_support import served
+
+from glpn.zoo import Zoo
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,3 +41,41 @@ assert "torch" not in sys.modules and "transformers" not in sys.modules, "the pa
 """
     ended = python("-W", "error::UserWarning", "-c", code)
     assert ended.returncode == 0, ended.stderr
+
+
+def test_the_front_matter_is_what_a_space_needs() -> None:
+    """https://huggingface.co/docs/hub/spaces-config-reference"""
+    _, matter, _ = (ROOT / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    keys = dict(re.findall(r"^(\w+): *(.*)$", matter, re.MULTILINE))
+    pinned = dict(re.findall(r"^([\w-]+)==(\S+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
+    assert keys["sdk"] == "gradio"
+    assert keys["sdk_version"] == pinned["gradio"]
+    assert (ROOT / keys["app_file"]).exists()
+    assert len(keys["short_description"]) <= 60
+    assert {"title", "emoji", "colorFrom", "colorTo", "license", "python_version", "models", "tags"} <= keys.keys()
+    repositories = {spec.source.repo_id for spec in Zoo.load().ready} - {None}
+    assert set(re.findall(r"^  - (\S+/\S+)$", matter, re.MULTILINE)) == repositories
+
+
+def test_the_dockerfile_says_what_the_app_understands(tmp_path: Path) -> None:
+    lines = (ROOT / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
+    said = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
+    assert said[0] == ["FROM", "python:3.11-slim"]
+    assert ["USER", "user"] in said  # the user that RUN useradd makes, before anything is installed or run
+    names = [name for name, _ in said]
+    assert names.index("USER") < names.index("COPY")
+    for name, rest in said:
+        if name == "COPY":
+            assert (ROOT / rest.split()[-2]).exists()
+    [command] = [json.loads(rest) for name, rest in said if name == "CMD"]
+    [health] = [json.loads(rest.split("CMD", 1)[1]) for name, rest in said if name == "HEALTHCHECK"]
+    port = command[command.index("--port") + 1]
+    assert ["EXPOSE", port] in said
+    assert f":{port}/" in health[-1]
+    assert "--host" in command
+    assert "0.0.0.0" in command
+
+    with served("fake", tmp_path) as address:  # the same check, at the port that the test has
+        check = health[-1].replace(f"http://127.0.0.1:{port}/", address)
+        assert python("-c", check).returncode == 0
+    assert python("-c", check).returncode != 0

@@ -15,6 +15,8 @@ from typing import Any
 import gradio as gr
 import numpy as np
 import pytest
+from hub_server import HubServer
+from huggingface_hub import constants
 from PIL import Image
 from web_support import FakeStore
 
@@ -29,6 +31,7 @@ from glpn.web.guard import OUR_FAULT, plain_errors
 from glpn.web.jobs import Progress, follow
 from glpn.web.links import TABS, Choices
 from glpn.web.samples import SAMPLES, TRUTH, VARIANT
+from glpn.web.serve import make_store
 from glpn.web.session import Result, Session, Sessions
 from glpn.zoo import Zoo
 
@@ -498,6 +501,51 @@ class TestZoo:
         assert "as they should be" in zoo_page.check(engine, VARIANT)
         with pytest.raises(GLPNError, match="part of this app"):
             zoo_page.remove(engine, VARIANT)
+
+    def test_download_now_verify_and_remove(
+        self, engine: Engine, server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+        spec = engine.zoo["nyu-b4"]
+        assert spec.source.repo_id is not None
+        config = json.dumps({"model_type": "glpn", "max_depth": 10}).encode()
+        files = {"config.json": config, "preprocessor_config.json": b"{}", "model.safetensors": bytes(3_000_000)}
+        server.repo(spec.source.repo_id).commit(files)
+        *progress, last = zoo_page.download(engine, "nyu-b4", threading.Event())
+        assert "nyu-b4 is here and verified" in last
+        assert any("of 3.0 MB" in step for step in progress)
+        assert zoo_page.disk_used(engine.zoo) >= 3_000_000
+        assert "yes" in zoo_page.zoo_table(engine, "All", "nyu b4")
+        assert "as they should be" in zoo_page.check(engine, "nyu-b4")
+        assert "3.0 MB freed" in zoo_page.remove(engine, "nyu-b4")
+        assert zoo_page.disk_used(engine.zoo) == 0
+        assert "is not here" in zoo_page.check(engine, "nyu-b4")
+
+
+class TestHost:
+    @pytest.mark.parametrize(
+        ("environment", "host"),
+        [
+            ({}, Host(public=False, own_checkpoints=True)),
+            ({"SPACE_ID": "someone/space"}, Host(public=True, own_checkpoints=False)),
+            ({"SPACE_ID": "someone/space", "GLPN_OWN_CHECKPOINTS": "1"}, Host(public=True, own_checkpoints=True)),
+        ],
+        ids=["laptop", "Space", "Space that allows it"],
+    )
+    def test_a_space_is_public(self, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], host: Host) -> None:
+        for name in ("SPACE_ID", "GLPN_OWN_CHECKPOINTS"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        assert Host.detect() == host
+
+    def test_a_folder_is_run_as_another_checkpoint(self, session: Session) -> None:
+        zoo = Zoo.load()
+        folder = zoo[VARIANT].folder
+        assert folder is not None
+        run(session, Engine(zoo, make_store(zoo), host=Host()), model=str(folder))
+        assert session.result is not None
+        assert session.result.prediction.variant not in zoo
 
 
 class TestCards:

@@ -71,7 +71,12 @@ class EstimatePage:
         with gr.Group():
             self.scene = gr.Radio(scenes, value=scene, label="Model", elem_id="scene")
             self.variant = gr.Radio(
-                variants_of(self.engine, scene), value=self.default_model, label="Encoder", elem_id="variant"
+                variants_of(self.engine, scene),
+                value=self.default_model,
+                label="Encoder",
+                info=variants_info(self.engine, scene),
+                elem_id="variant",
+                elem_classes="options",
             )
             self.checkpoint = gr.Textbox(
                 label="Hub repository or folder",
@@ -232,7 +237,7 @@ class EstimatePage:
 
         def embedded() -> tuple[Any, ...]:
             choices = variants_of(self.engine, EMBEDDED)
-            variant = gr.Radio(choices, value=VARIANT, visible=True)
+            variant = gr.Radio(choices, value=VARIANT, info=variants_info(self.engine, EMBEDDED), visible=True)
             return EMBEDDED, variant, gr.Textbox(visible=False), card_of(self.engine, VARIANT)
 
         chosen = self.fallback.click(embedded, None, [*model, self.card], **QUICK)
@@ -320,7 +325,9 @@ class EstimatePage:
                     self.tab: choices.tab,
                     self.tabs: gr.Tabs(selected=choices.tab),
                     self.scene: scene,
-                    self.variant: gr.Radio(variants_of(self.engine, scene), value=choices.model),
+                    self.variant: gr.Radio(
+                        variants_of(self.engine, scene), value=choices.model, info=variants_info(self.engine, scene)
+                    ),
                     self.card: card_of(self.engine, choices.model),
                     self.colours.fixed: gr.Row(visible=choices.range == "fixed"),
                     self.views["fov"]: gr.Slider(value=choices.fov, visible=choices.camera == "fov"),
@@ -344,7 +351,7 @@ class EstimatePage:
             variant = next((id_ for _, id_ in choices if self.engine.zoo[id_].ready), None)
             card = card_of(self.engine, variant) if variant else cards.checkpoint_card()
             return (
-                gr.Radio(choices, value=variant, visible=scene != OTHER),
+                gr.Radio(choices, value=variant, info=variants_info(self.engine, scene), visible=scene != OTHER),
                 gr.Textbox(visible=scene == OTHER),
                 card,
             )
@@ -395,14 +402,18 @@ def scene_of(engine: Engine, model: str) -> str:
 
 
 def variants_of(engine: Engine, scene: str) -> list[tuple[str, str]]:
-    """Return (label, variant id) of a scene's encoders; what can't be run says so."""
+    """Return (label, variant id) of a scene's encoders."""
     if scene == EMBEDDED:
         return [(spec.id, spec.id) for spec in engine.zoo if spec.head not in SCENES]
-    return [
-        (f"{spec.encoder}" if spec.ready else f"{spec.encoder} (untrained)", spec.id)
-        for spec in engine.zoo
-        if spec.head == scene
-    ]
+    return [(spec.encoder or spec.id, spec.id) for spec in engine.zoo if spec.head == scene]
+
+
+def variants_info(engine: Engine, scene: str) -> str:
+    """Return which of a scene's encoders can be run."""
+    ready = [spec.encoder or spec.id for spec in engine.zoo.ready if spec.head == scene]
+    if scene not in SCENES:
+        return "Ships with this app."
+    return f"{', '.join(ready) or 'None'} can be run; nobody has published depth weights for the others."
 
 
 def card_of(engine: Engine, model: str) -> str:

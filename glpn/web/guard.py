@@ -3,6 +3,7 @@
 import functools
 import inspect
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html import escape
@@ -24,12 +25,17 @@ def plainly() -> Iterator[None]:
     except (gr.Error, GeneratorExit):
         raise
     except Cancelled as error:
-        raise gr.Error(escape(str(error), quote=False), title="Stopped", duration=4, print_exception=False) from None
+        raise gr.Error(_plain(error), title="Stopped", duration=4, print_exception=False) from None
     except GLPNError as error:
-        raise gr.Error(escape(str(error), quote=False), title="That didn't work", print_exception=False) from None
+        raise gr.Error(_plain(error), title="That didn't work", print_exception=False) from None
     except Exception:
         logger.exception("A handler of the page failed")
         raise gr.Error(OUR_FAULT, title="That didn't work", print_exception=False) from None
+
+
+def _plain(error: Exception) -> str:
+    """Return the error's sentence as Gradio, which reads HTML, shows it; backticks become quotes."""
+    return re.sub(r"`([^`]*)`", r"“\1”", escape(str(error), quote=False))
 
 
 def plain_errors(handler: Callable[..., Any]) -> Callable[..., Any]:
