@@ -168,8 +168,8 @@ class UpsampledConvolution:
         # The bias joins the centre tap, whose interpolation weights sum to 1 everywhere.
         biases = torch.zeros(3, 3, self.channels)
         biases[1, 1] = bias
-        taps = weight.permute(2, 3, 0, 1).flatten(1, 2)  # (i, j · C', C)
-        self.taps = [FusedLinear(taps[i], biases[i].flatten()) for i in range(3)]
+        self.biases = biases.view(3, 1, -1)  # (i, 1, j · C')
+        self.taps = weight.permute(2, 1, 3, 0).flatten(2).contiguous()  # (i, C, j · C')
 
     def strips(self, x: Tensor, band: tuple[int, int]) -> Iterator[tuple[slice, Tensor]]:
         """Yield the result for a band of the map `x` (C, h, w), channels-last, from row band[0] to before band[1].
@@ -181,6 +181,8 @@ class UpsampledConvolution:
         rows, columns = _block_size(height), _block_size(width)
         along_columns = [block.permute(1, 0, 2).flatten(1) for block in self._blocks(height, rows)]
         along_rows = [block.permute(1, 2, 0).flatten(1) for block in self._blocks(width, columns)]
+        inner = width // columns - 2
+        along_rows = along_rows[:1] + along_rows[1:2] * inner + along_rows[-1:] * (2 if inner >= 0 else 1)
         # A zero column on the left and one block of columns more than needed put all blocks of all rows equally far
         # apart in memory. Whatever is computed for the surplus block is not read.
         blocks = width // columns + 1
@@ -191,31 +193,32 @@ class UpsampledConvolution:
         wide = width_padded * factor * channels
         window = x.new_zeros(3, rows + 2, wide)  # (i, row of x, f·w and the surplus, C')
         strip = x.new_empty(rows * factor, width * factor * channels)
+        used, values = window.view(-1, wide)[:, : strip.shape[1]], strip.view(rows * factor, -1, channels)
+
+        interpolation = torch.stack(along_rows).repeat(max(rows, 2), 1, 1)
 
         def interpolate_rows(first: int, last: int, slot: int) -> None:
             """Put rows first … last - 1 of Σ_j (W_ij x) (S_j U)ᵀ into the window, at `slot`."""
-            count = last - first
-            for i, tap in enumerate(self.taps):
-                own = slice((first - start) * width_padded, (last - start) * width_padded + 2)
-                products = tap(pixels[own])  # (·, j · C')
-                step = columns * 3 * channels
-                source = products.as_strided((count * blocks, (columns + 2) * 3, channels), (step, channels, 1))
-                target = window[i, slot : slot + count].view(count * blocks, columns * factor, channels)
-                torch.bmm(along_rows[len(along_rows) // 2].expand(len(source), -1, -1), source, out=target)
-                for block, border in ((0, along_rows[0]), (blocks - 2, along_rows[-1])):
-                    target[block::blocks] = torch.bmm(border.expand(count, -1, -1), source[block::blocks])
+            count = (last - first) * blocks
+            own = pixels[(first - start) * width_padded : (last - start) * width_padded + 2]
+            products = torch.baddbmm(self.biases, own.expand(3, -1, -1), self.taps)  # (i, ·, j · C')
+            steps = (products.stride(0), columns * 3 * channels, channels, 1)
+            sources = products.as_strided((3, count, (columns + 2) * 3, channels), steps)
+            targets = window[:, slot : slot + last - first].view(3, count, columns * factor, channels)
+            for source, target in zip(sources.unbind(), targets.unbind(), strict=True):
+                torch.bmm(interpolation[:count], source, out=target)
 
         interpolate_rows(start, band[0] + 1, slot=start - band[0] + 1)
         for top in range(*band, rows):
             if top > band[0]:
-                window[:, 0] = window[:, rows]
-                window[:, 1] = window[:, rows + 1]
+                carried = window[:, rows : rows + 2]
+                window[:, :2] = carried if rows > 1 else carried.clone()
             end = min(top + rows + 1, height)
             if top + 1 < end:
                 interpolate_rows(top + 1, end, slot=2)
             block = 0 if top == 0 else -1 if top + rows == height else 1
-            torch.mm(along_columns[block], window.view(-1, wide)[:, : strip.shape[1]], out=strip)
-            yield slice(top * factor, (top + rows) * factor), strip.view(rows * factor, -1, channels)
+            torch.mm(along_columns[block], used, out=strip)
+            yield slice(top * factor, (top + rows) * factor), values
 
     def __call__(self, x: Tensor, threads: OneCoreThreads | None = None) -> Tensor:
         """Map (B, C, h, w) to (B, C', f·h, f·w), both channels-last."""
@@ -374,24 +377,28 @@ class _Head:
         self.bias2 = second.bias.detach().clone()
 
     def __call__(self, x: Tensor, threads: OneCoreThreads | None) -> Tensor:
-        """Map features (B, C, h, w) to depth (B, f·h, f·w): each tap of the second convolution, then their sum."""
+        """Map features (B, C, h, w) to depth (B, f·h, f·w): each tap of the second convolution, and their sum."""
         B, _, height, width = x.shape
-        taps = x.new_empty(B, 9, height << self.upsamplings, width << self.upsamplings)
+        factor = 1 << self.upsamplings
+        logits = x.new_zeros(B, height * factor + 2, width * factor)  # a row for the padding above, and below
+        lock = threading.Lock()
 
         def fill(image: int, band: tuple[int, int]) -> None:
+            first, columns = band[0] * factor, width * factor
+            logit = x.new_zeros((band[1] - band[0]) * factor + 2, columns)
             for rows, values in self.layer1.strips(x[image], band):
-                torch.mm(self.weight2, values.relu_().flatten(0, 1).T, out=taps[image, :, rows].flatten(1))
+                count = rows.stop - rows.start
+                taps = torch.mm(self.weight2, values.relu_().flatten(0, 1).T).view(3, 3, count, columns)
+                for row, (left, middle, right) in enumerate(taps):
+                    target = logit[rows.start - first + 2 - row :][:count]
+                    target[:, 1:] += left[:, :-1]
+                    target += middle
+                    target[:, :-1] += right[:, 1:]
+            with lock:  # the next band's rows get something from this one
+                logits[image, first : first + len(logit)] += logit
 
         in_bands(fill, B, height, threads)
-        logit = taps[:, 4] + self.bias2
-        for index in (0, 1, 2, 3, 5, 6, 7, 8):
-            (to_rows, from_rows), (to_columns, from_columns) = _SHIFTS[index // 3], _SHIFTS[index % 3]
-            logit[:, to_rows, to_columns] += taps[:, index, from_rows, from_columns]
-        return logit.sigmoid_().mul_(self.max_depth)
-
-
-# Where a tap's product goes and where it comes from, for the taps -1, 0, +1 along one axis.
-_SHIFTS = ((slice(1, None), slice(-1)), (slice(None), slice(None)), (slice(-1), slice(1, None)))
+        return logits[:, 1:-1].add_(self.bias2).sigmoid_().mul_(self.max_depth)
 
 
 class FastGLPN(nn.Module):
@@ -449,10 +456,12 @@ def make_fast(model: GLPNForDepthEstimation, *, precision: str = "float32") -> F
 
     `precision` is the arithmetic of the encoder's linear layers, where most of the multiplications are: "float32",
     which gives the plain network's depth, or "bfloat16" or "int8", which change it a little. Raises `ConfigError` for
-    another one, or where PyTorch lacks oneDNN, which the last two need.
+    another one, or where the last two lack oneDNN, or bfloat16 a processor that has it.
     """
     if precision not in PRECISIONS:
         raise ConfigError(f"Unknown precision {precision!r}. Known: {', '.join(PRECISIONS)}.")
     if precision != "float32" and not has_fused_layers():
         raise ConfigError(f"Precision {precision!r} needs oneDNN, which this PyTorch lacks. Use 'float32'.")
+    if precision == "bfloat16" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        raise ConfigError("This processor has no bfloat16 (it takes AVX-512). Use 'float32' or 'int8'.")
     return FastGLPN(model, precision)

@@ -171,7 +171,12 @@ def test_correction_with_the_training_camera_at_the_training_size_changes_nothin
     assert estimator(photo, correct_scale=True).scale == pytest.approx(1, rel=0.02)
 
 
-@pytest.mark.parametrize("precision", ["int8", "bfloat16"])
+NEEDS_BFLOAT16 = pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this processor has no bfloat16"
+)
+
+
+@pytest.mark.parametrize("precision", ["int8", pytest.param("bfloat16", marks=NEEDS_BFLOAT16)])
 def test_another_precision_is_recorded_and_stays_close(estimator, photo, precision):
     small = photo[::4, ::4]
     prediction = load_estimator("rooms-b0", device="cpu", precision=precision)(small)
