@@ -54,6 +54,7 @@ CAMERA = "structuredClone(document.querySelector('#surface .figure-plot').layout
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     ARTIFACTS.mkdir(exist_ok=True)
+    expect.set_options(timeout=20_000)  # a condition holds soon on an idle machine; tests share theirs
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(**CHROMIUM)  # type: ignore[arg-type]
         yield browser

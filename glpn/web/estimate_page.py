@@ -150,12 +150,15 @@ class EstimatePage:
                         [("Surface", "surface"), ("Mesh", "mesh"), ("Points", "points")],
                         value="surface",
                         label="Shape",
+                        min_width=230,
+                        elem_classes="options",
                         elem_id="view-style",
                     )
                     self.views["texture"] = gr.Radio(
                         [("Photo", "photo"), ("Depth", "depth")],
                         value="photo",
                         label="Coloured by",
+                        elem_classes="options",
                         elem_id="view-texture",
                     )
                     self.views["cut"] = gr.Slider(
@@ -268,7 +271,7 @@ class EstimatePage:
             session.uploads.add(Path(photo))
             return cards.notices([NEW_PHOTO]) + estimate.status(session)
 
-        self.photo.input(taken, self.photo, self.shown["status"], **QUICK)
+        self.photo.input(taken, self.photo, self.shown["status"], trigger_mode="multiple", **QUICK)
 
         @plain_errors
         def sample(

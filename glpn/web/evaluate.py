@@ -179,7 +179,7 @@ class EvaluatePage:
             sessions.open(request.session_hash).uploads |= {Path(path) for path in paths if path}
 
         for event in (photo.input, truth.upload):
-            event(taken, [photo, truth], None, **QUICK)
+            event(taken, [photo, truth], None, trigger_mode="multiple", **QUICK)
 
         def halt(request: gr.Request) -> str:
             sessions.open(request.session_hash).stop.set()
