@@ -88,28 +88,28 @@ class FusedLinear:
         )
 
 
-class PackedConvolution:
-    """A convolution of channels-last maps, perhaps with a residual added, then an activation."""
+class FusedConvolution:
+    """A convolution of channels-last maps, perhaps with a residual added, then an activation.
+
+    It shares the memory of its weights. oneDNN brings them into its own order in each call, which takes some percent;
+    brought there once, without knowing the maps' size, they often land in an order that makes it ten times slower.
+    """
 
     def __init__(self, layer: Any, weight: Tensor, bias: Tensor, activation: str = "none") -> None:
         """Take the geometry from `layer`, an nn.Conv2d, but not its weights."""
-        self.bias, self.activation = bias, activation
+        self.weight, self.bias, self.activation = weight, bias, activation
         self.geometry = (list(layer.padding), list(layer.stride), list(layer.dilation), layer.groups)
-        self.packed = has_fused_layers()
-        if self.packed:
-            self.weight = torch._C._nn.mkldnn_reorder_conv2d_weight(weight.to_mkldnn(), *self.geometry)
-        else:
-            self.weight = weight.contiguous(memory_format=torch.channels_last)
+        self.fused = has_fused_layers()
 
     @classmethod
-    def of(cls, layer: Any, activation: str = "none") -> "PackedConvolution":
-        """Pack an nn.Conv2d as it is."""
-        return cls(layer, layer.weight.detach(), layer.bias.detach().clone(), activation)
+    def of(cls, layer: Any, activation: str = "none") -> "FusedConvolution":
+        """Take an nn.Conv2d as it is."""
+        return cls(layer, layer.weight.detach(), layer.bias.detach(), activation)
 
     def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """Map (B, in, H, W) to (B, out, ·, ·); `residual` has the output's shape and joins before the activation."""
         padding, stride, dilation, groups = self.geometry
-        if not self.packed:
+        if not self.fused:
             y = F.conv2d(x, self.weight, self.bias, stride, padding, dilation, groups)
             return _ACTIVATIONS[self.activation](y if residual is None else y.add_(residual))
         name, algorithm = _POST_OPERATIONS[self.activation]
@@ -117,24 +117,6 @@ class PackedConvolution:
         if residual is None:
             return torch.ops.mkldnn._convolution_pointwise(x, *layer, name, [], algorithm)
         return torch.ops.mkldnn._convolution_pointwise.binary(x, residual, *layer, "add", 1.0, name, [], algorithm)
-
-
-class PatchProduct:
-    """A convolution with a stride, as one product: the patches of a map, as rows of a matrix, by the weights.
-
-    For small, deep maps oneDNN's strided convolutions reach 5 to 30 % of what the same product does.
-    """
-
-    def __init__(self, layer: Any) -> None:
-        """Take an nn.Conv2d whose kernel, stride and padding are square."""
-        (self.size, _), (self.stride, _), (self.padding, _) = layer.kernel_size, layer.stride, layer.padding
-        self.product = FusedLinear(layer.weight.permute(0, 2, 3, 1).flatten(1), layer.bias)  # (C', size² · C)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W), channels-last, to (B, C', ·, ·)."""
-        x = F.pad(x.permute(0, 2, 3, 1), (0, 0, *[self.padding] * 4)) if self.padding else x.permute(0, 2, 3, 1)
-        patches = x.unfold(1, self.size, self.stride).unfold(2, self.size, self.stride)  # (B, ·, ·, C, size, size)
-        return self.product(patches.permute(0, 1, 2, 4, 5, 3).flatten(3)).permute(0, 3, 1, 2)
 
 
 def fold(layer: Any, norm: Any) -> tuple[Tensor, Tensor]:
@@ -278,9 +260,7 @@ class _Norm:
 
 class _PatchEmbedding:
     def __init__(self, layer: Any) -> None:
-        photo = layer.proj.in_channels == 3  # too few channels for a product to pay
-        self.proj: Callable[[Tensor], Tensor] = (PackedConvolution.of if photo else PatchProduct)(layer.proj)
-        self.norm = _Norm(layer.layer_norm)
+        self.proj, self.norm = FusedConvolution.of(layer.proj), _Norm(layer.layer_norm)
 
     def __call__(self, x: Tensor) -> tuple[Tensor, int, int]:
         x = self.proj(x)
@@ -292,18 +272,14 @@ class _Block:
         attention, ffn = block.attention.self, block.mlp
         self.heads, self.sr_ratio = attention.heads, attention.sr_ratio
         self.norm1, self.norm2 = _Norm(block.layer_norm_1), _Norm(block.layer_norm_2)
-        self.query = FusedLinear(attention.query.weight, attention.query.bias, precision)
-        self.key_value = FusedLinear(
-            torch.cat((attention.key.weight, attention.value.weight)),
-            torch.cat((attention.key.bias, attention.value.bias)),
-            precision,
-        )
+        layers = (attention.query, attention.key, attention.value)
+        self.query, self.key, self.value = (FusedLinear(layer.weight, layer.bias, precision) for layer in layers)
         if self.sr_ratio > 1:
-            self.reduce, self.reduce_norm = PatchProduct(attention.sr), _Norm(attention.layer_norm)
+            self.reduce, self.reduce_norm = FusedConvolution.of(attention.sr), _Norm(attention.layer_norm)
         output = block.attention.output.dense
         self.output = FusedLinear(output.weight, output.bias, precision)
         self.dense1 = FusedLinear(ffn.dense1.weight, ffn.dense1.bias, precision)
-        self.depthwise = PackedConvolution.of(ffn.dwconv.dwconv, activation)
+        self.depthwise = FusedConvolution.of(ffn.dwconv.dwconv, activation)
         self.dense2 = FusedLinear(ffn.dense2.weight, ffn.dense2.bias, precision)
 
     def __call__(self, x: Tensor, height: int, width: int) -> Tensor:
@@ -311,8 +287,8 @@ class _Block:
         query = self._split_heads(self.query(tokens))  # (B, heads, N, C / heads)
         if self.sr_ratio > 1:
             tokens = self.reduce_norm(map_to_tokens(self.reduce(tokens_to_map(tokens, height, width))))
-        key, value = self.key_value(tokens).chunk(2, dim=2)  # (B, N / sr_ratio², C) each
-        context = F.scaled_dot_product_attention(query, self._split_heads(key), self._split_heads(value))
+        key, value = (self._split_heads(layer(tokens)) for layer in (self.key, self.value))
+        context = F.scaled_dot_product_attention(query, key, value)
         x = self.output(context.transpose(1, 2).flatten(2), x)
         return self._feed_forward(x, self.norm2(x), height, width)
 
@@ -342,10 +318,10 @@ class _Fusion:
         first, second = fusion.convolutional_layer1, fusion.convolutional_layer2
         weight, bias = fold(first[0], first[1])
         local_weight, global_weight = weight.chunk(2, dim=1)
-        self.local_layer1 = PackedConvolution(first[0], local_weight, bias, "relu")
+        self.local_layer1 = FusedConvolution(first[0], local_weight, bias, "relu")
         self.global_layer1 = UpsampledConvolution(global_weight, torch.zeros_like(bias), upsamplings=1)
-        self.layer2 = PackedConvolution(second[0], *fold(second[0], second[1]), "relu")
-        self.layer3 = PackedConvolution.of(fusion.convolutional_layer3)
+        self.layer2 = FusedConvolution(second[0], *fold(second[0], second[1]), "relu")
+        self.layer3 = FusedConvolution.of(fusion.convolutional_layer3)
 
     def __call__(self, local_features: Tensor, below: Tensor, threads: OneCoreThreads | None) -> Tensor:
         x = self.local_layer1(local_features, self.global_layer1(below, threads))
@@ -358,7 +334,7 @@ class _DecoderStage:
 
     def __init__(self, stage: Any) -> None:
         plain = isinstance(stage.convolution, nn.Identity)
-        self.convolution = None if plain else PackedConvolution.of(stage.convolution)
+        self.convolution = None if plain else FusedConvolution.of(stage.convolution)
         self.fusion = None if stage.fusion is None else _Fusion(stage.fusion)
 
     def __call__(self, x: Tensor, below: Tensor | None, threads: OneCoreThreads | None) -> Tensor:

@@ -174,10 +174,11 @@ def test_input_is_left_alone_and_result_carries_no_gradient() -> None:
     assert torch.equal(x, copy)
 
 
-def test_shares_the_weights_of_linear_layers() -> None:
+def test_shares_the_weights_of_the_encoder() -> None:
     model = network()
-    dense = model.glpn.encoder.block[2][0].mlp.dense1
-    assert make_fast(model).stages[2][1][0].dense1.weight.data_ptr() == dense.weight.data_ptr()
+    plain, quick = model.glpn.encoder.block[2][0], make_fast(model).stages[2][1][0]
+    for ours, theirs in ((quick.dense1, plain.mlp.dense1), (quick.reduce, plain.attention.self.sr)):
+        assert ours.weight.data_ptr() == theirs.weight.data_ptr()
 
 
 def test_import_changes_no_setting_of_torch() -> None:
