@@ -26,7 +26,7 @@ accuracy: $(VENV)/.development
 # From nothing to the embedded model: hours on two cores. Stopped, it goes on where it was; the result is in
 # artifacts/rooms-b0/model.
 weights: $(VENV)/.development
-	OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive $(BIN)/python -m glpn train --recipe recipes/rooms-b0.toml --out artifacts/rooms-b0 --workers 2
+	OMP_NUM_THREADS=2 $(BIN)/python -m glpn train --recipe recipes/rooms-b0.toml --out artifacts/rooms-b0 --workers 2
 
 screenshots: $(VENV)/.development
 	$(BIN)/python -m benchmarks.screenshots

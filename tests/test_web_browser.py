@@ -523,6 +523,7 @@ def test_a_photo_comes_from_the_camera_and_from_the_clipboard(visit: Callable[..
     photo.get_by_label("Remove Image").click()
     photo.get_by_label("Capture from camera").click()
     photo.get_by_text("Click to Access Webcam").click()
+    page.wait_for_function("document.querySelector('#photo video')?.videoWidth > 0")  # before that it takes nothing
     photo.get_by_label("capture photo").click()
     expect(page.locator("#status")).to_contain_text("belongs to the photo before")
     run.click()
