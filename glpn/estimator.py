@@ -98,7 +98,7 @@ class DepthEstimator:
                 start = time.perf_counter()
                 own_camera, notes = self._camera(photo, camera)
                 scale = self._scale(own_camera, size, correct_scale)
-                depth_m = np.clip(resize_depth(depth, photo.size), 0, self.spec.max_depth_m)
+                depth_m = resize_depth(np.clip(depth, 0, self.spec.max_depth_m), photo.size)
                 if scale != 1:
                     depth_m *= np.float32(scale)
                 predictions[index] = DepthPrediction(
