@@ -382,9 +382,10 @@ def _positive(value: Any) -> float:
 
 def _integer(least: int = 1) -> Callable[[Any], int]:
     def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 10**18:
+        whole = int(value) if isinstance(value, float) and value.is_integer() else value  # JSON's 1.0 is an integer too
+        if isinstance(whole, bool) or not isinstance(whole, int) or not least <= whole < 10**18:
             raise _Wrong(f"{_shown(value)}, not an integer from {least}")
-        return value
+        return whole
 
     return check
 

@@ -134,13 +134,14 @@ class TestDrawing:
 
     @pytest.mark.parametrize("tab", ["depth", "slider", "3d", "statistics"])
     def test_new_colours_take_less_than_300_ms(self, session: Session, engine: Engine, tab: str) -> None:
+        """Of the processor, so that what else the machine does doesn't count."""
         run(session, engine)
         estimate.draw(session, tab, Choices())
         seconds = []
         for colors in ("magma", "viridis", "cividis"):
-            start = time.perf_counter()
+            start = time.process_time()
             estimate.draw(session, tab, Choices(colors=colors))
-            seconds.append(time.perf_counter() - start)
+            seconds.append(time.process_time() - start)
         assert min(seconds) < 0.3
 
     def test_figures_of_one_result_are_one_revision_and_of_two_results_two(

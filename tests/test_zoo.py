@@ -266,6 +266,14 @@ rows = st.fixed_dictionaries(
 )
 
 
+def test_a_whole_number_may_be_written_with_a_point():
+    document = {"schema": 1, "variants": [json.loads(TEXT)["variants"][0] | {"parameters": 1.0}]}
+    VALIDATOR.validate(document)
+    (spec,) = parse_manifest(json.dumps(document), path=Path("own.json"))
+    assert isinstance(spec.parameters, int)
+    assert spec.parameters == 1
+
+
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_the_parser_accepts_what_the_schema_accepts_and_nothing_else(data):

@@ -241,9 +241,10 @@ class EstimatePage:
         def embedded() -> tuple[Any, ...]:
             choices = variants_of(self.engine, EMBEDDED)
             variant = gr.Radio(choices, value=VARIANT, info=variants_info(self.engine, EMBEDDED), visible=True)
-            return EMBEDDED, variant, gr.Textbox(visible=False), card_of(self.engine, VARIANT)
+            offer = gr.Button(visible=False)  # at once: the run hides it too, but only when its turn comes
+            return EMBEDDED, variant, gr.Textbox(visible=False), card_of(self.engine, VARIANT), offer
 
-        chosen = self.fallback.click(embedded, None, [*model, self.card], **QUICK)
+        chosen = self.fallback.click(embedded, None, [*model, self.card, self.fallback], **QUICK)
         for start in (self.run.click, chosen.success):
             running = start(
                 run,
