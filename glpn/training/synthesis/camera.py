@@ -40,15 +40,20 @@ class View:
         return (rays @ self.rotation.T).astype(np.float32)
 
 
+# What a photo of a room is of, by weight.
+VIEWS = {"focus": 0.2, "anywhere": 0.15, "middle": 0.27, "tabletop": 0.13, "thing": 0.12, "face": 0.09, "self": 0.04}
+
+
 def room_view(scene: Scene, dice: Dice) -> View | None:
     """Propose a view of a room; None if the place is no place for a camera.
 
     Most stand at about eye level and look at furniture, across the middle, or anywhere, a little downwards; the others
-    are close-ups of a tabletop, of a piece of furniture or a thing on the floor, or of a face.
+    are close-ups of a tabletop, of a piece of furniture or a thing on the floor, or of a face, or what somebody sees of
+    the own arms and knees.
     """
     low, high = scene.bounds
     fov_deg = float(np.clip(dice.normal(60, 6) if dice.chance(0.6) else dice.uniform(45, 80), 42, 84))
-    kind = dice.pick({"focus": 0.22, "anywhere": 0.22, "middle": 0.22, "tabletop": 0.16, "thing": 0.12, "face": 0.06})
+    kind = dice.pick(VIEWS)
     if kind == "tabletop" and scene.tabletops:
         top = dice.pick(scene.tabletops)
         x, y = 0.35 * dice.uniform(-top.width, top.width), 0.35 * dice.uniform(-top.depth, top.depth)
@@ -62,7 +67,12 @@ def room_view(scene: Scene, dice: Dice) -> View | None:
         face, facing = dice.pick(scene.faces)
         target = face + np.array([0, 0, dice.uniform(-0.4, 0.05)])
         yaw = math.atan2(facing[1], facing[0]) + dice.normal(0, 0.4)
-        position = face + dice.log_uniform(0.5, 1.6) * _direction(yaw, dice.normal(0, 0.2))
+        position = face + dice.log_uniform(0.5, 2.2) * _direction(yaw, dice.normal(0, 0.2))
+    elif kind == "self" and scene.faces:
+        face, facing = dice.pick(scene.faces)
+        yaw = math.atan2(facing[1], facing[0])
+        position = face + 0.17 * _direction(yaw, 0)
+        target = position + _direction(yaw + dice.normal(0, 0.3), dice.normal(-0.4, 0.2))
     else:
         position = np.append(
             dice.rng.uniform(low[:2] + 0.1, high[:2] - 0.1), np.clip(dice.normal(1.35, 0.35), 0.4, 2.1)
@@ -71,8 +81,8 @@ def room_view(scene: Scene, dice: Dice) -> View | None:
             target = scene.focuses[dice.integer(0, len(scene.focuses) - 1)] + 0.2 * dice.rng.standard_normal(3)
         else:
             inwards = math.atan2(-position[1], -position[0]) + dice.normal(0, 0.6)
-            yaw = inwards if kind == "middle" else dice.uniform(0, 2 * math.pi)
-            target = position + _direction(yaw, math.radians(dice.normal(-10, 13)))
+            yaw, tilt = (inwards, 9) if kind == "middle" else (dice.uniform(0, 2 * math.pi), 13)
+            target = position + _direction(yaw, math.radians(dice.normal(-10, tilt)))
     inside = bool(np.all(position > low) and np.all(position < high))
     straight_down = target[2] - position[2] < -0.97 * np.linalg.norm(target - position)
     if not inside or straight_down:
@@ -94,7 +104,7 @@ def worth_keeping(depth_m: np.ndarray, material: np.ndarray, dice: Dice) -> bool
     median = np.median(depth_m)
     if np.mean(depth_m == 0) > 0.03 or median < 0.35 or np.mean(depth_m < 0.25) > 0.08:
         return False
-    if median < 0.9 and dice.chance(0.35):
+    if median < 0.9 and dice.chance(0.5):
         return False
     visible = int(np.sum(np.bincount(material) > 0.004 * len(material)))
     return visible >= 6 or (visible >= 3 and dice.chance(0.2))

@@ -47,7 +47,7 @@ IN_THE_MIDDLE: dict[Maker, float] = {
     furniture.chair: 0.14,
     furniture.table: 0.1,
     furniture.sofa: 0.09,
-    furniture.person: 0.14,
+    furniture.person: 0.08,
     furniture.cabinet: 0.04,
     furniture.floor_lamp: 0.03,
 }
@@ -73,19 +73,48 @@ class Wall:
         return self.frame.dice.uniform(-room, room)
 
 
+@dataclass(frozen=True)
+class Flight:
+    """Stairs down: how many steps, how high and how deep each is, in metres."""
+
+    steps: int
+    rise: float
+    tread: float
+
+    @classmethod
+    def random(cls, dice: Dice) -> "Flight":
+        return cls(dice.integer(8, 15), dice.uniform(0.16, 0.2), dice.uniform(0.22, 0.3))
+
+    @property
+    def run(self) -> float:
+        return self.steps * self.tread
+
+    @property
+    def drop(self) -> float:
+        return self.steps * self.rise
+
+
 def build_room(dice: Dice, bank: TextureBank) -> Scene:
-    """Build a room of 2.4-8 by 2.6-9 by 2.25-3.3 metres; one in ten is a corridor instead, 1-1.8 metres wide."""
+    """Build a room of 2.4-8 by 2.6-9 by 2.25-3.3 metres; one in eight is a corridor instead, 1-1.8 metres wide.
+
+    In two of five corridors stairs lead down along +y.
+    """
     draft = Draft(dice, bank)
     centre = Frame.world(draft)
-    corridor = dice.chance(0.1)
+    corridor = dice.chance(0.12)
+    flight = Flight.random(dice) if corridor and dice.chance(0.4) else None
     width = dice.uniform(1, 1.8) if corridor else dice.log_uniform(2.4, 8)
-    length, height = dice.log_uniform(2.6, 9), dice.uniform(2.25, 3.3)
+    length = flight.run + dice.uniform(2.2, 5) if flight else dice.log_uniform(2.6, 9)
+    height = dice.uniform(2.25, 3.3)
     by_day, density = dice.chance(0.65), dice.uniform(0.05, 0.3) if corridor else dice.uniform(0.25, 1)
 
     floor = draft.material(FLOOR_KINDS, repeats_per_m=dice.log_uniform(0.25, 1.2))
     ceiling = draft.material("wall" if dice.chance(0.93) else "wood", tint=1.1)
     paint = draft.material(WALL_KINDS, gloss=0 if dice.chance(0.8) else None)
-    centre.box((-width / 2, width / 2), (-length / 2, length / 2), (-0.1, 0), floor)
+    if flight:
+        _descend(centre, width, length, flight, floor=floor, paint=paint)
+    else:
+        centre.box((-width / 2, width / 2), (-length / 2, length / 2), (-0.1, 0), floor)
     centre.box((-width / 2, width / 2), (-length / 2, length / 2), (height, height + 0.1), ceiling)
     walls = (
         Wall(centre.at(0, -length / 2), width),
@@ -93,14 +122,15 @@ def build_room(dice: Dice, bank: TextureBank) -> Scene:
         Wall(centre.at(-width / 2, 0, 0, -math.pi / 2), length),
         Wall(centre.at(width / 2, 0, 0, math.pi / 2), length),
     )
-    opening = dice.integer(0, 3) if dice.chance(0.35) else None
+    opening = dice.integer(0, 3) if dice.chance(0.35) and not flight else None
     for number, wall in enumerate(walls):
         own = paint if dice.chance(0.85) else draft.material("wall")
         if number == opening:
             _doorway(wall, height, paint=own, floor=floor, ceiling=ceiling)
             continue
         _dress_wall(wall, height, own, by_day=by_day)
-        _furnish_wall(wall, density)
+        if not flight:
+            _furnish_wall(wall, density)
     if not corridor:
         _furnish_middle(centre, width, length, density)
     if dice.chance(0.15):  # a beam
@@ -149,6 +179,31 @@ def _doorway(wall: Wall, height: float, *, paint: int, floor: int, ceiling: int)
     for _ in range(dice.integer(0, 3)):
         spot = here.at(dice.uniform(west + 0.4, east - 0.4), dice.uniform(far + 0.3, -thick - 0.4), 0)
         dice.pick(NEXT_DOOR)(spot.at(0, 0, 0, dice.uniform(0, furniture.TURN)))
+
+
+def _descend(centre: Frame, width: float, length: float, flight: Flight, *, floor: int, paint: int) -> None:
+    """Lay a corridor's floor with stairs down to a landing at its end, walls beside them, a railing or two."""
+    dice, half, end = centre.dice, width / 2, length / 2
+    across = (-half, half)
+    bottom = -flight.drop
+    foot = end - dice.uniform(0.8, 1.6)
+    top = foot - flight.run
+    step = floor if dice.chance(0.4) else centre.material(("wood", "wall", "cloudy"))
+    centre.box(across, (-end, top), (-0.1, 0), floor)
+    for number in range(1, flight.steps + 1):
+        y = top + flight.tread * (number - 1)
+        centre.box(across, (y, y + flight.tread), (bottom, -flight.rise * number), step)
+    centre.box(across, (foot, end), (bottom - 0.1, bottom), floor)
+    for side in furniture.SIDES:
+        x = side * (half + 0.05)
+        centre.box((x - 0.05, x + 0.05), (top, end), (bottom - 0.1, 0), paint)
+    centre.box(across, (end, end + 0.1), (bottom - 0.1, 0), paint)
+    centre.at(0, (top + foot) / 2).focus(bottom / 2)
+    for side in furniture.SIDES:
+        if dice.chance(0.45):
+            rail = centre.material(("wood", "wall", "plain"))
+            x = side * (half - 0.06)
+            furniture.bars(centre, (x, top, 0), (x, foot, bottom), 0.9, dice.uniform(0.1, 0.3), rail)
 
 
 def _dress_wall(wall: Wall, height: float, paint: int, *, by_day: bool) -> None:
@@ -288,6 +343,8 @@ def _furnish_middle(centre: Frame, width: float, length: float, density: float) 
         place = centre.at(*somewhere(0.6), 0, yaw)
         dice.pick(IN_THE_MIDDLE)(place)
         place.focus(0.6)
+    if dice.chance(0.3):
+        furniture.person(centre.at(*somewhere(0.5), 0, dice.uniform(0, furniture.TURN)))
     if dice.chance(0.35):
         rug, size = (
             centre.material(("fabric", "photo", "cloudy")),
