@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -279,10 +279,12 @@ class DecoderStage(nn.Module):
         self.fusion = SelectiveFeatureFusion(channels) if fuse else None
 
     def forward(self, x: Tensor, below: Tensor | None) -> Tensor:
+        return upsample(self.fuse(x, below))
+
+    def fuse(self, x: Tensor, below: Tensor | None) -> Tensor:
+        """Return the decoded map (B, C, h, w) of this scale, before its size is doubled."""
         x = self.convolution(x)
-        if self.fusion is not None:
-            x = self.fusion(x, below)
-        return upsample(x)
+        return x if self.fusion is None else cast(Tensor, self.fusion(x, below))
 
 
 def upsample(x: Tensor) -> Tensor:

@@ -113,19 +113,33 @@ def test_every_parameter_gets_a_gradient(task):
 def test_the_heads_window_is_exact():
     """The loss on a window equals the loss of the whole picture's prediction, masked to that window."""
     network = tiny_glpn()
-    task, features = DeepTask(network, head_share=1.0), torch.randn(2, 16, 32, 32)
+    task, features = DeepTask(network, head_share=1.0), torch.randn(2, 16, 16, 16)
     target = torch.rand(2, 64, 64) * 5 + 0.5
     torch.manual_seed(5)
     ours = task._head_loss(features, [Target(target, torch.ones_like(target), 1.0, 0.6)])
     torch.manual_seed(5)
-    tall = 16 + HALO
-    top, left = torch.randint(0, 32 - tall + 1, ()).item(), torch.randint(0, 32 - tall + 1, ()).item()
-    whole = network.head(upsample(features))
-    rows = slice(2 * (top + HALO) if top else 0, 2 * (top + tall - HALO) if top + tall < 32 else None)
-    columns = slice(2 * (left + HALO) if left else 0, 2 * (left + tall - HALO) if left + tall < 32 else None)
+    tall = 8 + HALO
+    top, left = torch.randint(0, 16 - tall + 1, ()).item(), torch.randint(0, 16 - tall + 1, ()).item()
+    whole = network.head(upsample(upsample(features)))
+    rows = slice(4 * (top + HALO) if top else 0, 4 * (top + tall - HALO) if top + tall < 16 else None)
+    columns = slice(4 * (left + HALO) if left else 0, 4 * (left + tall - HALO) if left + tall < 16 else None)
     cut = whole[:, rows, columns]
     expected = depth_loss(cut, target[:, rows, columns], torch.ones_like(cut), lambd=0.8)
     assert ours.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_auxiliary_heads_may_run_before_the_upsampling(monkeypatch):
+    network = tiny_glpn().eval()
+    task, images, depth_m = DeepTask(network), torch.rand(2, 3, 64, 64), torch.rand(2, 64, 64) * 5 + 0.5
+    monkeypatch.setattr(task, "_head_loss", lambda x, targets: torch.zeros(()))
+    x, expected = None, torch.zeros(())
+    for features, stage, head in zip(
+        reversed(network.glpn.encoder(images)[0]), network.decoder.stages, task.heads, strict=True
+    ):
+        x = stage(features, x)  # upsampled, as the head of a paper's figure would see it
+        depth = head(x).sigmoid()[:, 0] * network.config.max_depth
+        expected = expected + 0.4 * depth_loss(depth, depth_m, task.known(depth_m), lambd=task.lambd)
+    assert task(images, depth_m).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 # ------------------------------------------------------------------------------------------------ resume and checkpoint
@@ -274,6 +288,17 @@ def test_schedules_stay_between_nothing_and_the_peak(schedule):
     assert all(0 <= rate <= 2 for rate in rates)
     assert rates[0] == pytest.approx(rates[1] / 2, rel=0.1)
     assert max(rates) == pytest.approx(2, rel=0.2)
+
+
+def test_automatic_precision_is_settled_once_and_is_part_of_the_run(tmp_path, monkeypatch):
+    for picked in ("bfloat16", "float32"):
+        monkeypatch.setattr("glpn.training.engine.pick_precision", lambda name, device, picked=picked: picked)
+        trainer, _ = trained(tmp_path / picked, replace(SETTINGS, precision="auto", steps=1))
+        trainer.save()
+        assert trainer.precision == picked
+        trained(tmp_path / picked, replace(SETTINGS, precision=picked, steps=1))  # the same run, said outright
+    with pytest.raises(CheckpointError, match="precision"):
+        trained(tmp_path / "bfloat16", replace(SETTINGS, precision="auto", steps=1))
 
 
 @pytest.mark.parametrize(

@@ -100,9 +100,9 @@ def run_train(args: argparse.Namespace) -> int:
 
 def _run_recipe(args: argparse.Namespace, group: Group) -> int:
     recipe = read_recipe(args.recipe)
-    run = RecipeRun(recipe, args.out, group, _show_stage, _show_progress, _show_score)
+    run = RecipeRun(recipe, args.out, group, _show_stage, _show_progress, _show_score, args.workers)
     if group.leader:
-        run.synthesize(workers=args.workers or 1, progress=_show_shards)
+        run.synthesize(progress=_show_shards)
     network = run.train()
     if network is None:
         _say(f"Stopped; the same command goes on in {args.out}.")
@@ -328,7 +328,7 @@ def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weight-decay", type=float, default=0.0)
     parser.add_argument("--clip", type=float, default=0.0, help="largest gradient norm; 0 does not clip")
     parser.add_argument("--ema", type=float, default=0.0, help="decay of the averaged weights; 0 turns it off")
-    parser.add_argument("--precision", choices=list(PRECISIONS), default="float32", help="(default: %(default)s)")
+    parser.add_argument("--precision", choices=["auto", *PRECISIONS], default="float32", help="(default: %(default)s)")
     parser.add_argument("--cutdepth", type=float, default=0.25, help="probability (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=0, help="processes that read data (default: %(default)s)")

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parallel import DistributedDataParallel
 
+from glpn.compute import pick_precision
 from glpn.errors import CheckpointError, ConfigError, TrainingError
 from glpn.metrics import DepthMetrics
 
@@ -42,7 +43,8 @@ class TrainingSettings:
     """How to train. The defaults are the authors': Adam, batch 12, one cycle to 1e-4, no weight decay.
 
     steps             optimiser steps in all; one step sees batch_size × accumulate samples in every process
-    precision         "float32", or mixed "bfloat16" / "float16" (the latter with loss scaling, CUDA only)
+    precision         "float32", or mixed "bfloat16" / "float16" (the latter with loss scaling, CUDA only), or "auto":
+                      mixed where this processor or GPU is faster at it
     ema               decay of the running average of the weights that is validated and published; 0 turns it off
     save_every, validate_every, log_every    in steps; 0 never
     """
@@ -70,8 +72,8 @@ class TrainingSettings:
             raise ConfigError("Training needs at least 1 step, 1 sample per batch and 1 batch per step.")
         if self.optimizer not in OPTIMIZERS:
             raise ConfigError(f"Unknown optimizer {self.optimizer!r}. Known: {', '.join(OPTIMIZERS)}.")
-        if self.precision not in PRECISIONS:
-            raise ConfigError(f"Unknown precision {self.precision!r}. Known: {', '.join(PRECISIONS)}.")
+        if self.precision not in ("auto", *PRECISIONS):
+            raise ConfigError(f"Unknown precision {self.precision!r}. Known: auto, {', '.join(PRECISIONS)}.")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"The decay of the weights' average is {self.ema}. Give at least 0 and less than 1.")
         learning_rate(0, self.steps, peak=self.peak_rate, schedule=self.schedule)
@@ -121,13 +123,16 @@ class Trainer:
     on_progress: Callable[[Progress], None] | None = None
     on_validation: Callable[[int, Score], None] | None = None
     step: int = field(default=0, init=False)
+    precision: str = field(default="float32", init=False)  # what "auto" came to
 
     def __post_init__(self) -> None:
         settings, device = self.settings, self.group.device
         self.folder.mkdir(parents=True, exist_ok=True)
         self.task = self.task.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._optimizer = OPTIMIZERS[settings.optimizer](_decayed(self.task, settings.weight_decay), lr=0.0, fused=True)
-        self._scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
+        auto = settings.precision == "auto"
+        self.precision = pick_precision("auto", device=device.type) if auto else settings.precision
+        self._scaler = torch.amp.GradScaler(device.type, enabled=self.precision == "float16")
         self._average = (
             {k: v.detach().clone() for k, v in self.task.network.state_dict().items()} if settings.ema else {}
         )
@@ -267,7 +272,8 @@ class Trainer:
 
     def _identity(self) -> dict[str, Any]:
         """What has to be the same for a resumed run to be the same run; the length may change under a held rate."""
-        about = asdict(replace(self.settings, save_every=0, validate_every=0, log_every=0, workers=0))
+        same = replace(self.settings, precision=self.precision, save_every=0, validate_every=0, log_every=0, workers=0)
+        about = asdict(same)
         about["augmentation"]["size"] = list(about["augmentation"]["size"])
         if self.settings.schedule in ("constant", "trapezoid"):
             del about["steps"]
@@ -316,7 +322,7 @@ class Trainer:
         return total
 
     def _loss(self, images: Tensor, depth_m: Tensor) -> Tensor:
-        device, precision = self.group.device.type, PRECISIONS[self.settings.precision]
+        device, precision = self.group.device.type, PRECISIONS[self.precision]
         with ExitStack() as stack:
             if device == "cpu":  # MiT's attention has few keys: without the fused kernel a step is a seventh faster
                 stack.enter_context(sdpa_kernel(SDPBackend.MATH))

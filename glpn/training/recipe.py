@@ -3,7 +3,7 @@
 import logging
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -102,7 +102,10 @@ def _stage(table: dict[str, Any], augmentation: Mapping[str, Any], earlier: list
 
 @dataclass
 class RecipeRun:
-    """Runs a recipe in `folder`; a later run with the same folder goes on where this one stopped."""
+    """Runs a recipe in `folder`; a later run with the same folder goes on where this one stopped.
+
+    `workers` processes render, and read ahead while a stage is trained; 0 does both in this one.
+    """
 
     recipe: Recipe
     folder: Path
@@ -110,6 +113,7 @@ class RecipeRun:
     on_stage: Callable[[str], None] = lambda name: None
     on_progress: Callable[[Progress], None] | None = None
     on_validation: Callable[[int, Score], None] | None = None
+    workers: int = 0
 
     @property
     def data(self) -> Path:
@@ -119,11 +123,11 @@ class RecipeRun:
         """The network that a finished stage left: safetensors of a GLPN, or a teacher's file."""
         return self.folder / stage / "network.pt"
 
-    def synthesize(self, *, workers: int = 1, progress: Callable[[int, int], None] | None = None) -> None:
+    def synthesize(self, *, progress: Callable[[int, int], None] | None = None) -> None:
         """Render the recipe's scenes, as far as they are missing."""
         renderer = load_renderer()
         plan = renderer.SynthesisPlan(**self.recipe.synthesis)
-        renderer.synthesize(plan, self.data, workers=workers, progress=progress)
+        renderer.synthesize(plan, self.data, workers=max(1, self.workers), progress=progress)
 
     def train(self) -> GLPNForDepthEstimation | None:
         """Run the stages that are not finished; returns the last one's GLPN, or None if training was stopped."""
@@ -139,7 +143,7 @@ class RecipeRun:
             trainer = Trainer(
                 self._task(stage),
                 pairs,
-                stage.settings,
+                replace(stage.settings, workers=self.workers),
                 self.folder / stage.name,
                 self.group,
                 validation=held_out,

@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glpn.modeling import GLPNForDepthEstimation, upsample
+from glpn.modeling import DecoderStage, GLPNForDepthEstimation, upsample
 
 from .loss import gradient_matching, image_silog, log_difference, pool_depth, silog_loss
 from .teacher import ConvolutionalTeacher, start_at_typical_depth
 
 NEAR_M = 0.1  # targets nearer than this, or within 0.1 % of the maximum, are no measurement
-HALO = 2  # half-resolution pixels at a window's border that upsampling and two convolutions can't get right
+HALO = 2  # pixels of the last stage at a window's border that two upsamplings and two convolutions can't get right
 
 
 class Task(nn.Module, ABC):
@@ -79,9 +79,9 @@ class Target:
 class DeepTask(Task):
     """GLPN from scratch: a depth head on every decoder stage, and the real head on a window of some images.
 
-    Auxiliary heads (dropped afterwards) bring the loss to the encoder by a short way. The full-resolution head costs
-    more than everything else, and learns from little: it sees a random quarter of `head_share` of the images, exact
-    inside the window. With a `teacher`, its depth is a second target and its features one for the encoder's stages
+    Auxiliary heads (dropped afterwards) bring the loss to the encoder by a short way; being 1 × 1 convolutions, they
+    commute with the upsampling after them and run before it. The full-resolution head costs more than everything else,
+    and learns from little: it sees a random quarter of `head_share` of the images, exact inside the window. With a `teacher`, its depth is a second target and its features one for the encoder's stages
     (through 1 × 1 projections, on normalised channels); `teacher_weight` is its share of the depth loss, 0 to 1, and
     `teacher_lambd` = 1 takes over the shape of its depth and leaves the scale to the truth.
     """
@@ -134,8 +134,8 @@ class DeepTask(Task):
 
         x = None
         for features, stage, head in zip(reversed(maps), network.decoder.stages, self.heads, strict=True):
-            x = stage(features, x)
-            depth = head(x).float().sigmoid()[:, 0] * self.max_depth_m
+            x = cast(DecoderStage, stage).fuse(features, None if x is None else upsample(x))
+            depth = upsample(head(x)).float().sigmoid()[:, 0] * self.max_depth_m
             for target in targets:
                 part = depth_loss(depth, target.depth_m, target.known, lambd=target.lambd)
                 loss = loss + 0.4 * target.weight * part
@@ -156,21 +156,24 @@ class DeepTask(Task):
         return depth.clamp(NEAR_M, 0.998 * self.max_depth_m), feature_loss
 
     def _head_loss(self, x: Tensor, targets: list[Target]) -> Tensor:
-        """The loss of the real head on a window, a quarter of the area, of every n-th image of the batch."""
+        """The loss of the real head on a window, a quarter of the area, of every n-th image of the batch.
+
+        `x` (B, C, h, w) is the last stage's map, at a quarter of the image's height and width.
+        """
         network = cast(GLPNForDepthEstimation, self.network)
         every = slice(None, None, round(1 / self.head_share))
         height, width = x.shape[2:]
         tall, wide = height // 2 + HALO, width // 2 + HALO
         top = torch.randint(0, height - tall + 1, ()).item()
         left = torch.randint(0, width - wide + 1, ()).item()
-        window = x[every, :, top : top + tall, left : left + wide]
-        depth = network.head(upsample(window.contiguous(memory_format=torch.channels_last))).float()
-        rows, columns = slice(2 * top, 2 * (top + tall)), slice(2 * left, 2 * (left + wide))
+        window = x[every, :, top : top + tall, left : left + wide].contiguous(memory_format=torch.channels_last)
+        depth = network.head(upsample(upsample(window))).float()
+        rows, columns = slice(4 * top, 4 * (top + tall)), slice(4 * left, 4 * (left + wide))
         exact = torch.zeros_like(depth)
         exact[
             :,
-            2 * HALO if top > 0 else 0 : -2 * HALO if top + tall < height else None,
-            2 * HALO if left > 0 else 0 : -2 * HALO if left + wide < width else None,
+            4 * HALO if top > 0 else 0 : -4 * HALO if top + tall < height else None,
+            4 * HALO if left > 0 else 0 : -4 * HALO if left + wide < width else None,
         ] = 1
         loss = x.new_zeros(())
         for target in targets:
