@@ -146,11 +146,7 @@ class UpsampledConvolution:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, upsamplings: int) -> None:
-        self.upsamplings, self.channels = upsamplings, len(bias)
-        # The bias joins the centre tap, whose interpolation weights sum to 1 everywhere.
-        biases = torch.zeros(3, 3, self.channels)
-        biases[1, 1] = bias
-        self.biases = biases.view(3, 1, -1)  # (i, 1, j · C')
+        self.upsamplings, self.channels, self.bias = upsamplings, len(bias), bias
         self.taps = weight.permute(2, 1, 3, 0).flatten(2).contiguous()  # (i, C, j · C')
 
     def strips(self, x: Tensor, band: tuple[int, int]) -> Iterator[tuple[slice, Tensor]]:
@@ -161,7 +157,10 @@ class UpsampledConvolution:
         """
         (_, height, width), factor, channels = x.shape, 2**self.upsamplings, self.channels
         rows, columns = _block_size(height), _block_size(width)
-        along_columns = [block.permute(1, 0, 2).flatten(1) for block in self._blocks(height, rows)]
+        # The bias is one more row below the window, which each row of the result takes once.
+        along_columns = [
+            F.pad(block.permute(1, 0, 2).flatten(1), (0, 1), value=1.0) for block in self._blocks(height, rows)
+        ]
         along_rows = [block.permute(1, 2, 0).flatten(1) for block in self._blocks(width, columns)]
         inner = width // columns - 2
         along_rows = along_rows[:1] + along_rows[1:2] * inner + along_rows[-1:] * (2 if inner >= 0 else 1)
@@ -173,9 +172,11 @@ class UpsampledConvolution:
         pixels = padded.flatten(0, 1)  # ((stop - start + 1) · blocks · columns, C)
         width_padded = blocks * columns
         wide = width_padded * factor * channels
-        window = x.new_zeros(3, rows + 2, wide)  # (i, row of x, f·w and the surplus, C')
+        window_and_bias = x.new_zeros(3 * (rows + 2) + 1, wide)
+        window_and_bias[-1].view(-1, channels).copy_(self.bias)
+        window = window_and_bias[:-1].view(3, rows + 2, wide)  # (i, row of x, f·w and the surplus, C')
         strip = x.new_empty(rows * factor, width * factor * channels)
-        used, values = window.view(-1, wide)[:, : strip.shape[1]], strip.view(rows * factor, -1, channels)
+        used, values = window_and_bias[:, : strip.shape[1]], strip.view(rows * factor, -1, channels)
 
         interpolation = torch.stack(along_rows).repeat(max(rows, 2), 1, 1)
 
@@ -183,7 +184,7 @@ class UpsampledConvolution:
             """Put rows first … last - 1 of Σ_j (W_ij x) (S_j U)ᵀ into the window, at `slot`."""
             count = (last - first) * blocks
             own = pixels[(first - start) * width_padded : (last - start) * width_padded + 2]
-            products = torch.baddbmm(self.biases, own.expand(3, -1, -1), self.taps)  # (i, ·, j · C')
+            products = torch.bmm(own.expand(3, -1, -1), self.taps)  # (i, ·, j · C')
             steps = (products.stride(0), columns * 3 * channels, channels, 1)
             sources = products.as_strided((3, count, (columns + 2) * 3, channels), steps)
             targets = window[:, slot : slot + last - first].view(3, count, columns * factor, channels)
