@@ -271,7 +271,7 @@ class _PatchEmbedding:
 class _Block:
     def __init__(self, block: Any, activation: str, precision: str) -> None:
         attention, ffn = block.attention.self, block.mlp
-        self.heads, self.sr_ratio = attention.heads, attention.sr_ratio
+        self.heads, self.sr_ratio, self.halved = attention.heads, attention.sr_ratio, precision == "bfloat16"
         self.norm1, self.norm2 = _Norm(block.layer_norm_1), _Norm(block.layer_norm_2)
         layers = (attention.query, attention.key, attention.value)
         self.query, self.key, self.value = (FusedLinear(layer.weight, layer.bias, precision) for layer in layers)
@@ -289,6 +289,8 @@ class _Block:
         if self.sr_ratio > 1:
             tokens = self.reduce_norm(map_to_tokens(self.reduce(tokens_to_map(tokens, height, width))))
         key, value = (self._split_heads(layer(tokens)) for layer in (self.key, self.value))
+        if self.halved:  # the products of attention are as many as those of two or three linear layers
+            query, key, value = query.bfloat16(), key.bfloat16(), value.bfloat16()
         context = F.scaled_dot_product_attention(query, key, value)
         x = self.output(context.transpose(1, 2).flatten(2), x)
         return self._feed_forward(x, self.norm2(x), height, width)
@@ -432,8 +434,8 @@ def make_fast(model: GLPNForDepthEstimation, *, precision: str = "float32") -> F
     Most float32 weights are shared with `model`, not copied: make it anew after changing them.
 
     `precision` is the arithmetic of the encoder's linear layers, where most of the multiplications are: "float32",
-    which gives the plain network's depth, or "bfloat16" or "int8", which change it a little. Raises `ConfigError` for
-    another one, or where the last two lack oneDNN, or bfloat16 a processor that has it.
+    which gives the plain network's depth, or "bfloat16" (attention's products too) or "int8", which change it a
+    little. Raises `ConfigError` for another one, or where the last two lack oneDNN, or bfloat16 a processor that has it.
     """
     if precision not in PRECISIONS:
         raise ConfigError(f"Unknown precision {precision!r}. Known: {', '.join(PRECISIONS)}.")
