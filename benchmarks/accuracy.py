@@ -3,8 +3,8 @@
     python -m benchmarks.accuracy [MODEL …] [--short-side N]
 
 The photos are scikit-image's motorcycle and the twelve stereo pairs of the `stereodemo` wheel (MIT), which pip fetches
-once into artifacts/. Nobody trains on them. The rooms have a seed of their own; their depth is brought to the camera that
-the model was trained for.
+once into artifacts/. Nobody trains on them. The rooms have a seed of their own; their depth is brought to the camera
+that the model was trained for.
 """
 
 import argparse

@@ -1,18 +1,13 @@
 """Where and how the network runs: device, arithmetic, and how many threads a container really grants."""
 
 import os
-import threading
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 
 from .errors import ConfigError
 
-Item = TypeVar("Item")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -109,37 +104,3 @@ def keep_freed_memory() -> None:
     network. The largest block that counts is 32 MB; this one is never written, so it takes no memory.
     """
     torch.empty(2**25 - 2**16, dtype=torch.uint8)
-
-
-class OneCoreThreads:
-    """Threads in each of which PyTorch keeps to one core, for work that splits better as a whole than step by step.
-
-    PyTorch splits every operation over its threads and waits for all of them after each: hundreds of small operations
-    then spend their time waiting, above all when another process holds one of the cores.
-    """
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        started = threading.Barrier(count + 1)
-
-        def start() -> None:
-            torch.get_num_threads()  # the first question a thread asks resets its count: get it over with
-            torch.set_num_threads(1)
-            started.wait()
-
-        threads = torch.get_num_threads()
-        self._pool = ThreadPoolExecutor(count, thread_name_prefix="one-core", initializer=start)
-        for _ in range(count):
-            self._pool.submit(int)  # makes the pool start a thread
-        started.wait()
-        torch.set_num_threads(threads)  # for threads to come: PyTorch gives them what any thread asked for last
-
-    def run(self, function: Callable[[Item], object], items: Iterable[Item]) -> None:
-        """Call `function` with each item, without gradients, and return when all are done; raise what one raised."""
-
-        def call(item: Item) -> None:
-            with torch.inference_mode():
-                function(item)
-
-        for _ in self._pool.map(call, items):
-            pass

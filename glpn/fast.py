@@ -8,15 +8,16 @@ photo to depth: ask the plain network for attentions, hidden states, losses and 
 Maps stay channels-last throughout, so that tokens (B, H * W, C) and maps (B, C, H, W) are views of each other.
 """
 
-import threading
+from collections import deque
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .compute import OneCoreThreads, keep_freed_memory
+from .compute import keep_freed_memory
 from .errors import ConfigError
 from .modeling import GLPNForDepthEstimation, map_to_tokens, tokens_to_map, upsample
 
@@ -147,107 +148,114 @@ class UpsampledConvolution:
 
     def __init__(self, weight: Tensor, bias: Tensor, upsamplings: int) -> None:
         self.upsamplings, self.channels, self.bias = upsamplings, len(bias), bias
-        self.taps = weight.permute(2, 1, 3, 0).flatten(2).contiguous()  # (i, C, j · C')
+        self.taps = weight.permute(1, 3, 2, 0).flatten(1).contiguous()  # (C, j · i · C')
 
-    def strips(self, x: Tensor, band: tuple[int, int]) -> Iterator[tuple[slice, Tensor]]:
-        """Yield the result for a band of the map `x` (C, h, w), channels-last, from row band[0] to before band[1].
+    def strips(self, x: Tensor, result: Tensor | None = None) -> Iterator[tuple[slice, Tensor]]:
+        """Yield the result for a map `x` (C, h, w), channels-last, strip by strip.
 
-        Each strip says which rows of the result it is, and their values (rows, f·w, C'); it is written over the one
-        before.
+        Each strip says which rows of the result it is, and their values (rows, f·w, C'). They are written into `result`
+        (f·h, f·w, C'), and without one each strip over the one before. What the loop needs is laid out before it: the
+        threads wait for each other after each operation.
         """
         (_, height, width), factor, channels = x.shape, 2**self.upsamplings, self.channels
         rows, columns = _block_size(height), _block_size(width)
-        # The bias is one more row below the window, which each row of the result takes once.
-        along_columns = [
-            F.pad(block.permute(1, 0, 2).flatten(1), (0, 1), value=1.0) for block in self._blocks(height, rows)
-        ]
-        along_rows = [block.permute(1, 2, 0).flatten(1) for block in self._blocks(width, columns)]
-        inner = width // columns - 2
-        along_rows = along_rows[:1] + along_rows[1:2] * inner + along_rows[-1:] * (2 if inner >= 0 else 1)
+        along_columns, along_rows = _interpolation(height, width, self.upsamplings)
         # A zero column on the left and one block of columns more than needed put all blocks of all rows equally far
         # apart in memory. Whatever is computed for the surplus block is not read.
         blocks = width // columns + 1
-        start, stop = max(band[0] - 1, 0), min(band[1] + 1, height)
-        padded = F.pad(x[:, start:stop].permute(1, 2, 0), (0, 0, 1, columns - 1, 0, 1))
-        pixels = padded.flatten(0, 1)  # ((stop - start + 1) · blocks · columns, C)
         width_padded = blocks * columns
         wide = width_padded * factor * channels
+        padded = F.pad(x.permute(1, 2, 0), (0, 0, 1, columns - 1, 0, 1))
+        pixels = padded.flatten(0, 1)  # ((h + 1) · blocks · columns, C)
+        most = max(rows, 2)  # rows of x at once
+        products = x.new_empty(most * width_padded + 2, 9 * channels)  # (·, j · i · C')
+        size, steps = (
+            (3, most * blocks, (columns + 2) * 3, channels),
+            (channels, columns * 9 * channels, 3 * channels, 1),
+        )
+        sources = products.as_strided(size, steps).unbind()
         window_and_bias = x.new_zeros(3 * (rows + 2) + 1, wide)
         window_and_bias[-1].view(-1, channels).copy_(self.bias)
         window = window_and_bias[:-1].view(3, rows + 2, wide)  # (i, row of x, f·w and the surplus, C')
-        strip = x.new_empty(rows * factor, width * factor * channels)
-        used, values = window_and_bias[:, : strip.shape[1]], strip.view(rows * factor, -1, channels)
+        strip = x.new_empty(rows * factor, width * factor, channels)
+        used = window_and_bias[:, : width * factor * channels]
+        head, tail = window[:, :2], window[:, rows:]
 
-        interpolation = torch.stack(along_rows).repeat(max(rows, 2), 1, 1)
+        def targets(slot: int, count: int) -> tuple[Tensor, ...]:
+            return window[:, slot : slot + count].view(3, count * blocks, columns * factor, channels).unbind()
+
+        following = targets(2, rows)
 
         def interpolate_rows(first: int, last: int, slot: int) -> None:
             """Put rows first … last - 1 of Σ_j (W_ij x) (S_j U)ᵀ into the window, at `slot`."""
-            count = (last - first) * blocks
-            own = pixels[(first - start) * width_padded : (last - start) * width_padded + 2]
-            products = torch.bmm(own.expand(3, -1, -1), self.taps)  # (i, ·, j · C')
-            steps = (products.stride(0), columns * 3 * channels, channels, 1)
-            sources = products.as_strided((3, count, (columns + 2) * 3, channels), steps)
-            targets = window[:, slot : slot + last - first].view(3, count, columns * factor, channels)
-            for source, target in zip(sources.unbind(), targets.unbind(), strict=True):
-                torch.bmm(interpolation[:count], source, out=target)
+            count = last - first
+            own = pixels[first * width_padded : last * width_padded + 2]
+            torch.mm(own, self.taps, out=products[: len(own)])
+            if slot == 2 and count == rows == most:
+                for source, target in zip(sources, following, strict=True):
+                    torch.bmm(along_rows, source, out=target)
+            else:
+                for source, target in zip(sources, targets(slot, count), strict=True):
+                    torch.bmm(along_rows[: count * blocks], source[: count * blocks], out=target)
 
-        interpolate_rows(start, band[0] + 1, slot=start - band[0] + 1)
-        for top in range(*band, rows):
-            if top > band[0]:
-                carried = window[:, rows : rows + 2]
-                window[:, :2] = carried if rows > 1 else carried.clone()
+        interpolate_rows(0, 1, slot=1)  # above it lies the padding
+        for top in range(0, height, rows):
+            if top > 0:
+                head.copy_(tail if rows > 1 else tail.clone())
             end = min(top + rows + 1, height)
             if top + 1 < end:
                 interpolate_rows(top + 1, end, slot=2)
             block = 0 if top == 0 else -1 if top + rows == height else 1
-            torch.mm(along_columns[block], used, out=strip)
-            yield slice(top * factor, (top + rows) * factor), values
+            own = slice(top * factor, (top + rows) * factor)
+            values = strip if result is None else result[own]
+            torch.mm(along_columns[block], used, out=values.flatten(1))
+            yield own, values
 
-    def __call__(self, x: Tensor, threads: OneCoreThreads | None = None) -> Tensor:
+    def __call__(self, x: Tensor) -> Tensor:
         """Map (B, C, h, w) to (B, C', f·h, f·w), both channels-last."""
         B, _, height, width = x.shape
         y = x.new_empty(B, height << self.upsamplings, width << self.upsamplings, self.channels)
-
-        def fill(image: int, band: tuple[int, int]) -> None:
-            for rows, values in self.strips(x[image], band):
-                y[image, rows] = values
-
-        in_bands(fill, B, height, threads)
+        for image, result in zip(x, y, strict=True):
+            deque(self.strips(image, result), maxlen=0)
         return y.permute(0, 3, 1, 2)
 
-    def _blocks(self, size: int, block: int) -> list[Tensor]:
-        """Cut S_i U of an axis of `size` into blocks (i, f · block, block + 2): the first, an inner, the last."""
-        size = min(size, 3 * block)
-        matrix = torch.eye(size).view(size, 1, size, 1)
-        for _ in range(self.upsamplings):
-            matrix = F.interpolate(matrix, scale_factor=(2, 1), mode="bilinear", align_corners=False)
-        matrix = matrix.view(size, -1).T  # U (f · size, size)
-        shifted = F.pad(matrix, (1, 1, 1, 1)).unfold(0, len(matrix), 1).transpose(1, 2)  # S_i U (3, f · size, size + 2)
-        return [
-            shifted[:, first << self.upsamplings : (first + block) << self.upsamplings, first : first + block + 2]
-            for first in range(0, size, block)
-        ]
+
+@lru_cache(maxsize=32)
+def _interpolation(height: int, width: int, upsamplings: int) -> tuple[tuple[Tensor, ...], Tensor]:
+    """Return the matrices S_i U of `UpsampledConvolution` for a map's columns and rows.
+
+    Along columns: the first, an inner and the last block, (f·rows, i · (rows + 2) + 1) each; the bias is one more row
+    below the window, which each row of the result takes once. Along rows: those of all blocks of as many rows as are
+    interpolated at once, (rows · blocks, f·columns, (columns + 2) · j).
+    """
+    rows, columns = _block_size(height), _block_size(width)
+    along_columns = tuple(
+        F.pad(block.permute(1, 0, 2).flatten(1), (0, 1), value=1.0)
+        for block in _shifted_upsampling(height, rows, upsamplings)
+    )
+    along_rows = [block.permute(1, 2, 0).flatten(1) for block in _shifted_upsampling(width, columns, upsamplings)]
+    inner = width // columns - 2
+    along_rows = along_rows[:1] + along_rows[1:2] * inner + along_rows[-1:] * (2 if inner >= 0 else 1)
+    return along_columns, torch.stack(along_rows).repeat(max(rows, 2), 1, 1)
+
+
+def _shifted_upsampling(size: int, block: int, upsamplings: int) -> list[Tensor]:
+    """Cut S_i U of an axis of `size` into blocks (i, f · block, block + 2): the first, an inner, the last."""
+    size = min(size, 3 * block)
+    matrix = torch.eye(size).view(size, 1, size, 1)
+    for _ in range(upsamplings):
+        matrix = F.interpolate(matrix, scale_factor=(2, 1), mode="bilinear", align_corners=False)
+    matrix = matrix.view(size, -1).T  # U (f · size, size)
+    shifted = F.pad(matrix, (1, 1, 1, 1)).unfold(0, len(matrix), 1).transpose(1, 2)  # S_i U (3, f · size, size + 2)
+    return [
+        shifted[:, first << upsamplings : (first + block) << upsamplings, first : first + block + 2]
+        for first in range(0, size, block)
+    ]
 
 
 def _block_size(size: int) -> int:
     """Low-resolution pixels per block: four keep a strip in the cache and waste little on zeros."""
     return next(block for block in (4, 2, 1) if size % block == 0)
-
-
-def in_bands(
-    work: Callable[[int, tuple[int, int]], None], images: int, height: int, threads: OneCoreThreads | None
-) -> None:
-    """Call `work` for all rows of each image, or for as many bands of rows at once as there are threads."""
-    if threads is None:
-        for image in range(images):
-            work(image, (0, height))
-        return
-    rows = _block_size(height)
-    per_band = -(-height // (rows * threads.count)) * rows
-    jobs = [
-        (image, (top, min(top + per_band, height))) for image in range(images) for top in range(0, height, per_band)
-    ]
-    threads.run(lambda job: work(*job), jobs)
 
 
 class _Norm:
@@ -326,8 +334,8 @@ class _Fusion:
         self.layer2 = FusedConvolution(second[0], *fold(second[0], second[1]), "relu")
         self.layer3 = FusedConvolution.of(fusion.convolutional_layer3)
 
-    def __call__(self, local_features: Tensor, below: Tensor, threads: OneCoreThreads | None) -> Tensor:
-        x = self.local_layer1(local_features, self.global_layer1(below, threads))
+    def __call__(self, local_features: Tensor, below: Tensor) -> Tensor:
+        x = self.local_layer1(local_features, self.global_layer1(below))
         weights = self.layer3(self.layer2(x)).sigmoid_()  # (B, 2, H, W)
         return (local_features * weights[:, :1]).addcmul_(upsample(below), weights[:, 1:])
 
@@ -340,9 +348,9 @@ class _DecoderStage:
         self.convolution = None if plain else FusedConvolution.of(stage.convolution)
         self.fusion = None if stage.fusion is None else _Fusion(stage.fusion)
 
-    def __call__(self, x: Tensor, below: Tensor | None, threads: OneCoreThreads | None) -> Tensor:
+    def __call__(self, x: Tensor, below: Tensor | None) -> Tensor:
         x = x if self.convolution is None else self.convolution(x)
-        return x if below is None or self.fusion is None else self.fusion(x, below, threads)
+        return x if below is None or self.fusion is None else self.fusion(x, below)
 
 
 class _Head:
@@ -352,32 +360,27 @@ class _Head:
         first, _, second = head.head
         self.upsamplings, self.max_depth = upsamplings, max_depth
         self.layer1 = UpsampledConvolution(first.weight.detach(), first.bias.detach(), upsamplings)
-        self.weight2 = second.weight.detach()[0].permute(1, 2, 0).flatten(0, 1).contiguous()  # (9, C)
+        self.weight2 = second.weight.detach()[0].flatten(1).T.contiguous()  # (9, C)
         self.bias2 = second.bias.detach().clone()
 
-    def __call__(self, x: Tensor, threads: OneCoreThreads | None) -> Tensor:
+    def __call__(self, x: Tensor) -> Tensor:
         """Map features (B, C, h, w) to depth (B, f·h, f·w): each tap of the second convolution, and their sum."""
         B, _, height, width = x.shape
-        factor = 1 << self.upsamplings
-        logits = x.new_zeros(B, height * factor + 2, width * factor)  # a row for the padding above, and below
-        lock = threading.Lock()
-
-        def fill(image: int, band: tuple[int, int]) -> None:
-            first, columns = band[0] * factor, width * factor
-            logit = x.new_zeros((band[1] - band[0]) * factor + 2, columns)
-            for rows, values in self.layer1.strips(x[image], band):
-                count = rows.stop - rows.start
-                taps = torch.mm(self.weight2, values.relu_().flatten(0, 1).T).view(3, 3, count, columns)
-                for row, (left, middle, right) in enumerate(taps):
-                    target = logit[rows.start - first + 2 - row :][:count]
-                    target[:, 1:] += left[:, :-1]
-                    target += middle
-                    target[:, :-1] += right[:, 1:]
-            with lock:  # the next band's rows get something from this one
-                logits[image, first : first + len(logit)] += logit
-
-        in_bands(fill, B, height, threads)
-        return logits[:, 1:-1].add_(self.bias2).sigmoid_().mul_(self.max_depth)
+        height, width = height << self.upsamplings, width << self.upsamplings
+        taps = x.new_empty(9, height * width)
+        depth = x.new_empty(B, height, width)
+        for image, result in zip(x, depth, strict=True):
+            for rows, values in self.layer1.strips(image):
+                pixels = slice(rows.start * width, rows.stop * width)
+                torch.mm(self.weight2, values.relu_().flatten(0, 1).T, out=taps[:, pixels])
+            logits = x.new_zeros(height + 2, width)  # a row for the padding above, and below
+            for row, (left, middle, right) in enumerate(taps.view(3, 3, height, width).unbind()):
+                shifted = logits[2 - row :][:height]
+                shifted[:, 1:] += left[:, :-1]
+                shifted += middle
+                shifted[:, :-1] += right[:, 1:]
+            torch.sigmoid(logits[1:-1].add_(self.bias2), out=result)
+        return depth.mul_(self.max_depth)
 
 
 class FastGLPN(nn.Module):
@@ -387,8 +390,6 @@ class FastGLPN(nn.Module):
         super().__init__()
         keep_freed_memory()
         self.precision = precision
-        self._threads: OneCoreThreads | None = None
-        self._lock = threading.Lock()
         config = model.config
         self.config = config
         encoder: Any = model.glpn.encoder
@@ -414,18 +415,10 @@ class FastGLPN(nn.Module):
                 x = block(x, height, width)
             x = tokens_to_map(norm(x), height, width)
             maps.append(x)
-        threads = self._one_core_threads()
-        decoded = self.decoder[0](maps.pop(), None, threads)
+        decoded = self.decoder[0](maps.pop(), None)
         for stage in self.decoder[1:]:
-            decoded = stage(maps.pop(), decoded, threads)
-        return self.head(decoded, threads)
-
-    def _one_core_threads(self) -> OneCoreThreads | None:
-        count = torch.get_num_threads()
-        with self._lock:
-            if count > 1 and (self._threads is None or self._threads.count != count):
-                self._threads = OneCoreThreads(count)
-            return self._threads if count > 1 else None
+            decoded = stage(maps.pop(), decoded)
+        return self.head(decoded)
 
 
 def make_fast(model: GLPNForDepthEstimation, *, precision: str = "float32") -> FastGLPN:
@@ -435,7 +428,7 @@ def make_fast(model: GLPNForDepthEstimation, *, precision: str = "float32") -> F
 
     `precision` is the arithmetic of the encoder's linear layers, where most of the multiplications are: "float32",
     which gives the plain network's depth, or "bfloat16" (attention's products too) or "int8", which change it a
-    little. Raises `ConfigError` for another one, or where the last two lack oneDNN, or bfloat16 a processor that has it.
+    little. Raises `ConfigError` for another one, or where the last two lack oneDNN, or bfloat16 a processor for it.
     """
     if precision not in PRECISIONS:
         raise ConfigError(f"Unknown precision {precision!r}. Known: {', '.join(PRECISIONS)}.")

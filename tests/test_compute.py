@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from glpn import compute
-from glpn.compute import OneCoreThreads, available_cores, bfloat16_speedup, pick_device, pick_precision
+from glpn.compute import available_cores, bfloat16_speedup, pick_device, pick_precision
 from glpn.errors import ConfigError
 
 
@@ -88,29 +88,3 @@ def test_precision_is_float32_unless_asked_for(monkeypatch: pytest.MonkeyPatch) 
 
 def test_bfloat16_is_measured() -> None:
     assert bfloat16_speedup() > 0
-
-
-def test_one_core_threads_leave_the_callers_setting_alone() -> None:
-    code = """
-import threading, torch
-from glpn.compute import OneCoreThreads
-torch.set_num_threads(2)
-seen = []
-threads = OneCoreThreads(2)
-threads.run(lambda item: seen.append((item, torch.get_num_threads(), torch.is_inference_mode_enabled())), range(4))
-assert sorted(seen) == [(item, 1, True) for item in range(4)], seen
-later = []
-thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
-thread.start()
-thread.join()
-assert torch.get_num_threads() == 2 and later == [2], later
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
-
-
-def test_one_core_threads_raise_what_their_work_raised() -> None:
-    def fail(item: int) -> None:
-        raise KeyError(item)
-
-    with pytest.raises(KeyError):
-        OneCoreThreads(1).run(fail, [1])

@@ -81,9 +81,10 @@ class DeepTask(Task):
 
     Auxiliary heads (dropped afterwards) bring the loss to the encoder by a short way; being 1 × 1 convolutions, they
     commute with the upsampling after them and run before it. The full-resolution head costs more than everything else,
-    and learns from little: it sees a random quarter of `head_share` of the images, exact inside the window. With a `teacher`, its depth is a second target and its features one for the encoder's stages
-    (through 1 × 1 projections, on normalised channels); `teacher_weight` is its share of the depth loss, 0 to 1, and
-    `teacher_lambd` = 1 takes over the shape of its depth and leaves the scale to the truth.
+    and learns from little: it sees a random quarter of `head_share` of the images, exact inside the window. With a
+    `teacher`, its depth is a second target and its features one for the encoder's stages (through 1 × 1 projections, on
+    normalised channels); `teacher_weight` is its share of the depth loss, 0 to 1, and `teacher_lambd` = 1 takes over
+    the shape of its depth and leaves the scale to the truth.
     """
 
     def __init__(
