@@ -9,7 +9,7 @@ import pytest
 
 from glpn.errors import ConfigError, DataError
 from glpn.training.datasets import Shards
-from glpn.training.synthesis import materials
+from glpn.training.synthesis import camera, materials, rooms
 from glpn.training.synthesis.camera import View
 from glpn.training.synthesis.dice import Dice
 from glpn.training.synthesis.generation import SynthesisPlan, scene_frames, synthesize, texture_bank
@@ -196,6 +196,46 @@ def test_a_room_has_lights_and_places_to_look_at(bank):
     assert all(scene.lights for scene in scenes)
     assert any(len(scene.focuses) for scene in scenes)
     assert all(len(scene.normals) == len(scene.material) == len(scene.uv) for scene in scenes)
+
+
+def test_stairs_lead_down_to_a_landing(bank, monkeypatch):
+    flight, met = rooms.Flight(steps=10, rise=0.18, tread=0.25), []
+    monkeypatch.setattr(rooms.Flight, "random", lambda dice: met.append(flight) or flight)
+    for seed in range(200):
+        scene = build_room(Dice(5, seed), bank)
+        if met:
+            break
+    length = 2 * (scene.bounds[1][1] + 0.15)
+    y = np.linspace(-length / 2 + 0.3, length / 2 - 0.2, 200)
+    down = np.broadcast_to([0.0, 0.0, -1.0], (200, 3))
+    height = 0.5 - scene.cast(np.stack([0 * y, y, 0 * y + 0.5], 1), down)["tfar"]
+    assert height[0] == pytest.approx(0, abs=1e-4)  # the floor of the corridor
+    assert height[-1] == pytest.approx(-10 * 0.18, abs=1e-4)  # the landing
+    steps = np.unique(np.round(height, 3))
+    assert np.allclose(steps, -0.18 * np.arange(10, -1, -1), atol=1e-3)
+    assert np.all(np.diff(height) < 1e-4)
+
+
+@pytest.mark.parametrize("kind", ["face", "self"])
+def test_people_are_seen_from_near_and_see_themselves(bank, monkeypatch, kind):
+    monkeypatch.setattr(camera, "VIEWS", {kind: 1.0})
+    seen = 0
+    for seed in range(40):
+        dice = Dice(6, seed)
+        scene = build_room(dice, bank)
+        view = camera.room_view(scene, dice) if scene.faces else None
+        if view is None:
+            continue
+        seen += 1
+        distances = [np.linalg.norm(view.position - face) for face, _ in scene.faces]
+        nearest, (face, facing) = min(distances), scene.faces[int(np.argmin(distances))]
+        if kind == "self":
+            assert nearest == pytest.approx(0.17)
+            assert view.rotation[:, 2] @ facing > 0
+        else:
+            assert nearest < 2.3
+            assert view.rotation[:, 2] @ (face - view.position) > 0
+    assert seen > 3
 
 
 def test_the_sensor_spans_its_range():
