@@ -8,7 +8,6 @@ photo to depth: ask the plain network for attentions, hidden states, losses and 
 Maps stay channels-last throughout, so that tokens (B, H * W, C) and maps (B, C, H, W) are views of each other.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
@@ -169,11 +168,9 @@ class UpsampledConvolution:
         pixels = padded.flatten(0, 1)  # ((h + 1) · blocks · columns, C)
         most = max(rows, 2)  # rows of x at once
         products = x.new_empty(most * width_padded + 2, 9 * channels)  # (·, j · i · C')
-        size, steps = (
-            (3, most * blocks, (columns + 2) * 3, channels),
-            (channels, columns * 9 * channels, 3 * channels, 1),
-        )
-        sources = products.as_strided(size, steps).unbind()
+        overlapping = (3, most * blocks, (columns + 2) * 3, channels)  # (i, block, its columns and two beside · j, C')
+        strides = (channels, columns * 9 * channels, 3 * channels, 1)
+        sources = products.as_strided(overlapping, strides).unbind()
         window_and_bias = x.new_zeros(3 * (rows + 2) + 1, wide)
         window_and_bias[-1].view(-1, channels).copy_(self.bias)
         window = window_and_bias[:-1].view(3, rows + 2, wide)  # (i, row of x, f·w and the surplus, C')
@@ -206,17 +203,18 @@ class UpsampledConvolution:
             if top + 1 < end:
                 interpolate_rows(top + 1, end, slot=2)
             block = 0 if top == 0 else -1 if top + rows == height else 1
-            own = slice(top * factor, (top + rows) * factor)
-            values = strip if result is None else result[own]
+            filled = slice(top * factor, (top + rows) * factor)
+            values = strip if result is None else result[filled]
             torch.mm(along_columns[block], used, out=values.flatten(1))
-            yield own, values
+            yield filled, values
 
     def __call__(self, x: Tensor) -> Tensor:
         """Map (B, C, h, w) to (B, C', f·h, f·w), both channels-last."""
         B, _, height, width = x.shape
         y = x.new_empty(B, height << self.upsamplings, width << self.upsamplings, self.channels)
         for image, result in zip(x, y, strict=True):
-            deque(self.strips(image, result), maxlen=0)
+            for _ in self.strips(image, result):
+                pass
         return y.permute(0, 3, 1, 2)
 
 
