@@ -146,7 +146,7 @@ def test_batch_norm_folds_into_its_convolution() -> None:
 
 
 @pytest.mark.parametrize("threads", [2, 3])
-def test_bands_for_several_cores_give_the_same_numbers(threads: int) -> None:
+def test_any_number_of_threads_gives_the_same_numbers(threads: int) -> None:
     model, x = network(), torch.rand(2, 3, 96, 64)
     alone, before = make_fast(model), torch.get_num_threads()
     expected = alone(x)
