@@ -32,32 +32,38 @@ def room(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 def measure(size: tuple[int, int]) -> None:
     """Print a row for each piece of work on a photo of `size`."""
-    from glpn import export, rendering
     from glpn.camera import Camera
-    from glpn.geometry import point_cloud, surface_grid, triangle_mesh
+    from glpn.photo import Photo
     from glpn.prediction import DepthPrediction
+    from glpn.scene import export, figures
+    from glpn.scene.geometry import point_cloud, surface_grid, triangle_mesh
+    from glpn.scene.look import Look
 
     depth_m, rgb = room(size)
     camera = Camera.assumed_like(0.81, size)
     prediction = DepthPrediction(
-        depth_m=depth_m, variant="bench", max_depth_m=10.0, working_size=(480, 640), seconds=0.0, camera=camera
+        depth_m=depth_m,
+        variant="bench",
+        max_depth_m=10.0,
+        working_size=(480, 640),
+        seconds=0.0,
+        camera=camera,
+        photo=Photo(rgb=rgb, size=size),
     )
 
-    def figure(draw: Callable[[], "rendering.go.Figure"]) -> int:
+    def figure(draw: Callable[[], "figures.go.Figure"]) -> int:
         return len(draw().to_json())
 
     work: dict[str, Callable[[], int | None]] = {
         "grid of 30,000": lambda: surface_grid(depth_m, camera, rgb, samples=30_000).points.nbytes,
         "cut mesh (default)": lambda: triangle_mesh(depth_m, camera, rgb).faces.nbytes,
         "point cloud (default)": lambda: point_cloud(depth_m, camera, rgb).points.nbytes,
-        "colorize": lambda: rendering.colorize(depth_m).nbytes,
-        "heatmap figure": lambda: figure(lambda: rendering.heatmap_figure(depth_m)),
-        "surface figure": lambda: figure(lambda: rendering.surface_figure(depth_m, camera)),
-        "surface figure, photo": lambda: figure(
-            lambda: rendering.surface_figure(depth_m, camera, rgb, texture="photo")
-        ),
+        "colorize": lambda: figures.colorize(depth_m).nbytes,
+        "heatmap figure": lambda: figure(lambda: figures.heatmap_figure(depth_m)),
+        "surface figure": lambda: figure(lambda: figures.surface_figure(depth_m, camera)),
+        "surface figure, photo": lambda: figure(lambda: figures.surface_figure(depth_m, camera, rgb)),
         "points figure, photo": lambda: figure(
-            lambda: rendering.surface_figure(depth_m, camera, rgb, style="points", texture="photo")
+            lambda: figures.surface_figure(depth_m, camera, rgb, Look(style="points"))
         ),
     }
     for name, run in work.items():
@@ -66,7 +72,7 @@ def measure(size: tuple[int, int]) -> None:
         for name in export.FORMATS:
             row(
                 f"file: {name}",
-                lambda name=name: export.write(prediction, rgb, folder, [name])[0].stat().st_size,  # type: ignore[misc]
+                lambda name=name: prediction.write(folder, [name])[0].stat().st_size,  # type: ignore[misc]
                 repeats=1,
             )
     print(f"{'peak memory':24} {peak_mb():17.0f} MB", flush=True)

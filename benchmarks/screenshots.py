@@ -2,7 +2,7 @@
 
     python -m benchmarks.screenshots [--chromium /usr/bin/chromium]
 
-Writes docs/page-light.png, page-dark.png, surface.png and phone.png, each reduced to 256 colours.
+Writes docs/page-light.png, page-dark.png, surface.png and phone.png, each reduced to 256 colors.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, sync_playwright
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 ARGUMENTS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-HEATMAP = "#heatmap .heatmaplayer image"
+DEPTH = "#depth .depth-view[data-painted]"
 SURFACE = "document.querySelector('#surface .figure-plot')?._fullLayout?.scene?._scene?.glplot"
 DESKTOP = {"viewport": {"width": 1400, "height": 900}}
 # Taller than a phone, so that the depth map below the button is seen too.
@@ -60,8 +60,10 @@ def take(browser: Browser, address: str, name: str, *, query: str = "", **option
     if "tab=3d" in query:
         page.wait_for_function(SURFACE, timeout=60_000)
         page.wait_for_timeout(1500)  # the scene draws itself in steps
+    elif "tab=depth" not in query:
+        page.wait_for_selector(".photo3d[data-state=moving]", timeout=60_000)
     else:
-        page.wait_for_selector(HEATMAP, state="attached", timeout=60_000)
+        page.wait_for_selector(DEPTH, state="attached", timeout=60_000)
     page.wait_for_function("[...document.images].every((image) => image.complete || image.loading === 'lazy')")
     path = DOCS / f"{name}.png"
     page.screenshot(path=path)
@@ -79,8 +81,9 @@ def main() -> None:
     DOCS.mkdir(exist_ok=True)
     with page_served() as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        take(browser, address, "page-light", color_scheme="light", **DESKTOP)
-        take(browser, address, "page-dark", query="?sample=lounge&colors=inferno", color_scheme="dark", **DESKTOP)
+        take(browser, address, "page-light", query="?sample=coffee", color_scheme="light", **DESKTOP)
+        dark = "?sample=sofa&colors=inferno&tab=depth"
+        take(browser, address, "page-dark", query=dark, color_scheme="dark", **DESKTOP)
         take(browser, address, "surface", query="?tab=3d", color_scheme="dark", **DESKTOP)
         take(browser, address, "phone", color_scheme="light", **PHONE)
         browser.close()

@@ -3,7 +3,7 @@
     python -m benchmarks.startup [--runs 7]
 
 Every round runs each command once, in turn, so that a busy moment of the machine hits all alike. Prints the median, the
-least and the greatest of the rounds.
+minimum and the maximum of the rounds.
 """
 
 import argparse

@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from .errors import GLPNError as GLPNError
     from .estimator import DepthEstimator as DepthEstimator
     from .estimator import load_estimator as load_estimator
-    from .image_processing import GLPNFeatureExtractor as GLPNFeatureExtractor
-    from .image_processing import GLPNImageProcessor as GLPNImageProcessor
-    from .modeling import GLPNForDepthEstimation as GLPNForDepthEstimation
-    from .modeling import GLPNModel as GLPNModel
+    from .model.image_processing import GLPNFeatureExtractor as GLPNFeatureExtractor
+    from .model.image_processing import GLPNImageProcessor as GLPNImageProcessor
+    from .model.modeling import GLPNForDepthEstimation as GLPNForDepthEstimation
+    from .model.modeling import GLPNModel as GLPNModel
     from .photo import Photo as Photo
     from .photo import load_photo as load_photo
     from .prediction import DepthPrediction as DepthPrediction
     from .zoo import ModelSpec as ModelSpec
     from .zoo import Zoo as Zoo
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Camera": "camera",
@@ -31,10 +31,10 @@ _HOMES = {
     "DepthPrediction": "prediction",
     "GLPNConfig": "configuration",
     "GLPNError": "errors",
-    "GLPNFeatureExtractor": "image_processing",
-    "GLPNForDepthEstimation": "modeling",
-    "GLPNImageProcessor": "image_processing",
-    "GLPNModel": "modeling",
+    "GLPNFeatureExtractor": "model.image_processing",
+    "GLPNForDepthEstimation": "model.modeling",
+    "GLPNImageProcessor": "model.image_processing",
+    "GLPNModel": "model.modeling",
     "ModelSpec": "zoo",
     "Photo": "photo",
     "Zoo": "zoo",

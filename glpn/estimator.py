@@ -1,29 +1,38 @@
 """DepthEstimator: the one way from a photo to a DepthPrediction, for the command line, the page and the API alike."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from copy import copy
+from dataclasses import replace
 from os import PathLike
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from typing_extensions import Unpack
 
+from .access import HubAccess, HubKeywords
+from .bounds import MAX_SHORT_SIDE, RESOLUTIONS
 from .camera import Camera, scale_correction
-from .compute import pick_device, pick_precision
 from .errors import ConfigError
-from .fast import make_fast
-from .image_processing import GLPNImageProcessor, native_size, resize_depth, to_pixel_values, working_size
-from .modeling import GLPNForDepthEstimation
+from .exif import camera_from_exif
+from .model.border import RimFree
+from .model.device import pick_device, pick_precision
+from .model.engine import CPUEngine
+from .model.image_processing import GLPNImageProcessor
+from .model.modeling import GLPNForDepthEstimation
+from .model.pretrained import load_located
+from .model.working_image import native_size, resize_depth, resize_photo, to_pixel_values, working_size
 from .photo import Photo, load_photo
 from .prediction import DepthPrediction
-from .pretrained import load_located
-from .zoo import ModelSpec, Zoo
+from .zoo import DEFAULT, ModelSpec, Zoo
 
 PhotoSource = str | PathLike[str] | bytes | Image.Image | np.ndarray | Tensor | Photo
-RESOLUTIONS = ("standard", "fast", "native")
 FAST_SCALE = 2 / 3
+Elsewhere = Callable[[np.ndarray, bool], list[np.ndarray]]
 
 
 class DepthEstimator:
@@ -40,16 +49,30 @@ class DepthEstimator:
         spec: ModelSpec,
         device: str = "auto",
         precision: str = "float32",
+        engine: str = "pytorch",
         notices: Sequence[str] = (),
     ) -> None:
         self.spec = spec
         self.notices = tuple(notices)
+        self._elsewhere: Elsewhere | None = None
         self.device = pick_device(device)
         self.precision = pick_precision(precision, device=self.device)
         self.model = model.to(self.device).eval()
         self.processor = processor
+        # Whether the photo is only resized and brought to 0…1, which is done in one pass.
+        self._plain = replace(processor, do_resize=True, size_divisor=32) == GLPNImageProcessor()
+        if not processor.do_resize:
+            self.notices += (
+                "The checkpoint's preprocessor_config.json asks for no resizing (do_resize: false), but photos are "
+                'resized here. resolution="native" stays nearest to their own size.',
+            )
+        # Both forms continue the decoder's maps beyond the border (see `model.border`), unlike the model itself.
         on_cpu = self.device == "cpu"
-        self._network = make_fast(self.model, precision=self.precision) if on_cpu else self.model
+        self._network = (
+            CPUEngine(self.model, engine=engine, precision=self.precision, rim_free=True)
+            if on_cpu
+            else RimFree(self.model)
+        )
 
     def __call__(
         self,
@@ -66,8 +89,8 @@ class DepthEstimator:
                         photo's own size, floored to multiples of 32, up to a cap), or the short side in pixels
         flip_average    also run the mirror image and take the mean: twice the time, a little steadier
         camera          the photo's camera; None reads EXIF and falls back on the training camera, marked as assumed
-        correct_scale   multiply by the focal-length correction (see `camera.scale_correction`); None does so just
-                        where the focal length is known
+        correct_scale   multiply by the focal-length correction (see `camera.scale_correction`); None does so
+                        where the focal length is known and the model's `camera.correct_focal` says that it helps
 
         Raises `PhotoError`, `ConfigError` or `CameraError`.
         """
@@ -91,7 +114,8 @@ class DepthEstimator:
         for size in dict.fromkeys(sizes):
             indices = [index for index, own in enumerate(sizes) if own == size]
             start = time.perf_counter()
-            depths = self._run(np.stack([self._pixels(loaded[index], size) for index in indices]), flip_average)
+            batch = np.stack([self._pixels(loaded[index], size) for index in indices])
+            depths, engine = self.infer(batch, flip_average)
             shared_seconds = (time.perf_counter() - start) / len(indices)
             for index, depth in zip(indices, depths, strict=True):
                 photo = loaded[index]
@@ -111,26 +135,41 @@ class DepthEstimator:
                     scale=scale,
                     precision=self.precision,
                     device=self.device,
+                    engine=engine,
                     flip_averaged=flip_average,
+                    rim_free=True,
                     notes=(*self.notices, *photo.notes, *notes),
+                    photo=photo,
                 )
         return [predictions[index] for index in range(len(loaded))]
 
+    def elsewhere(self, network: Elsewhere, *, device: str) -> "DepthEstimator":
+        """Return an estimator like this one whose network runs in another process or on another machine.
+
+        network   takes (B, 3, h, w) float32 and whether to average with the mirror image; gives B × (h, w) metres
+        device    what predictions name as theirs
+        """
+        other = copy(self)
+        other._elsewhere, other.device = network, device
+        return other
+
     def working_size(self, size: tuple[int, int], resolution: str | int = "standard") -> tuple[int, int]:
         """Return the (height, width) at which the network sees a photo of `size` (height, width)."""
-        divisor = self.processor.size_divisor
+        divisor = math.lcm(self.processor.size_divisor, self.model.config.stride)
         if resolution == "native":
             return native_size(size, divisor)
         if resolution == "standard":
             short_side = self.spec.working_short_side
         elif resolution == "fast":
             short_side = round(self.spec.working_short_side * FAST_SCALE)
-        elif isinstance(resolution, int) and not isinstance(resolution, bool) and divisor <= resolution <= 4096:
+        elif (
+            isinstance(resolution, int) and not isinstance(resolution, bool) and divisor <= resolution <= MAX_SHORT_SIDE
+        ):
             short_side = resolution
         else:
             raise ConfigError(
                 f"Unknown resolution {resolution!r}. Give {', '.join(RESOLUTIONS)}, or the short side in pixels "
-                f"({divisor} to 4096)."
+                f"({divisor} to {MAX_SHORT_SIDE})."
             )
         return working_size(size, short_side=short_side, divisor=divisor)
 
@@ -141,10 +180,19 @@ class DepthEstimator:
         return load_photo(photo, at_least=lambda size: self.working_size(size, resolution))
 
     def _pixels(self, photo: Photo, size: tuple[int, int]) -> np.ndarray:
-        return to_pixel_values(photo.rgb, size)  # (3, h, w) float32, 0 to 1
+        """Return (3, h, w) float32: 0 to 1, unless the checkpoint's own preprocessor_config.json asks for else."""
+        if self._plain:
+            return to_pixel_values(photo.rgb, size)
+        pixels = resize_photo(photo.rgb, size, self.processor.resample)
+        return np.ascontiguousarray(self.processor.scaled(pixels), dtype=np.float32)
 
-    def _run(self, pixel_values: np.ndarray, flip_average: bool) -> list[np.ndarray]:
-        """Return the depth (h, w) float32, metres, of each photo of a batch (B, 3, h, w)."""
+    def infer(self, pixel_values: np.ndarray, flip_average: bool = False) -> tuple[list[np.ndarray], str]:
+        """Return the depth (h, w) float32, metres, of each photo of a batch (B, 3, h, w), and the engine's name.
+
+        The batch is float32, 0 to 1, at a working size.
+        """
+        if self._elsewhere is not None:
+            return self._elsewhere(pixel_values, flip_average), "pytorch"
         x = torch.from_numpy(pixel_values).to(self.device)
         if flip_average:
             x = torch.cat((x, x.flip(-1)))
@@ -152,58 +200,67 @@ class DepthEstimator:
         mixed = self.device != "cpu" and self.precision != "float32"
         autocast = torch.autocast(self.device, getattr(torch, self.precision)) if mixed else nullcontext()
         with torch.inference_mode(), autocast:
-            depth = self._network(x)
-            depth = depth if isinstance(depth, Tensor) else depth.predicted_depth
+            if isinstance(self._network, CPUEngine):
+                depth, engine = self._network(x)
+            else:
+                depth, engine = self._network(x), "pytorch"
             if flip_average:
                 straight, mirrored = depth.chunk(2)
                 depth = (straight + mirrored.flip(-1)) / 2
-        return list(depth.float().cpu().numpy())
+        return list(depth.float().cpu().numpy()), engine
 
     def _camera(self, photo: Photo, camera: Camera | None) -> tuple[Camera, tuple[str, ...]]:
         if camera is not None:
             return camera.resized(photo.size), ()
-        from_exif, notes = Camera.from_exif(photo.exif, photo.size)
+        from_exif, notes = camera_from_exif(photo.exif, photo.size)
         return from_exif or Camera.assumed_like(self.spec.camera.fx_over_width, photo.size), notes
 
     def _scale(self, camera: Camera, size: tuple[int, int], correct_scale: bool | None) -> float:
-        if correct_scale is False or (correct_scale is None and camera.assumed):
+        unasked = self.spec.camera.correct_focal and not camera.assumed
+        if not (unasked if correct_scale is None else correct_scale):
             return 1.0
         return scale_correction(camera, size, self.spec.camera.fx_px)
 
 
 def load_estimator(
-    name: str | PathLike[str] = "rooms-b0",
+    name: str | PathLike[str] = DEFAULT,
     *,
     device: str = "auto",
     precision: str = "float32",
+    engine: str = "pytorch",
     zoo: Zoo | None = None,
-    cache_dir: str | PathLike[str] | None = None,
-    token: str | None = None,
-    local_files_only: bool = False,
-    progress: Callable[[int, int | None, float], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
+    **hub: Unpack[HubKeywords],
 ) -> DepthEstimator:
     """Load a model by variant id, Hub repository (`"owner/name"` or `"owner/name@revision"`) or checkpoint folder.
 
-    device       "auto" (CUDA, then MPS, then CPU) or PyTorch's name of one
-    precision    "float32"; or, for depth that differs a little, "bfloat16", "float16" (GPU), "int8" (CPU, linear
-                 layers), or "auto", the fastest of them here
-    progress     is told bytes, total bytes (or None) and bytes per second of a download
-    cancelled    is asked between the download's pieces
+    Args:
+        name: what to load.
+        device: "auto" (CUDA, then MPS, then CPU) or PyTorch's name of one.
+        precision: "float32"; or, for depth that differs a little, "bfloat16", "float16" (GPU), or "auto", the fastest
+            of them here.
+        engine: on a CPU "pytorch", "openvino", or "auto": OpenVINO for sizes that repeat, where it is installed and
+            faster.
+        zoo: the variants that `name` may mean; None is the packaged manifest.
+        **hub: `revision`, `cache_dir`, `token`, `local_files_only`, `progress` and `cancelled`, as in `HubAccess`.
 
-    Raises `UnknownModel`, `VariantNotTrained`, `HubError`, `ConfigError`, `CheckpointError` or `Cancelled`.
+    Raises:
+        UnknownModel: no variant, repository or folder has that name.
+        VariantNotTrained: the variant has an encoder, and no trained depth decoder.
+        HubError: a download failed; the message states the cause and what to do.
+        ConfigError, CheckpointError: the files are not a GLPN's, or a setting is unknown.
+        Cancelled: `cancelled` returned True.
     """
-    from .hub import locate
+    from .zoo.locate import locate
 
-    found = locate(
-        name,
-        zoo=zoo or Zoo.load(),
-        cache_dir=cache_dir,
-        token=token,
-        local_files_only=local_files_only,
-        progress=progress,
-        cancelled=cancelled,
-    )
+    found = locate(name, zoo=Zoo.load() if zoo is None else zoo, access=HubAccess(**hub))
     model = load_located(GLPNForDepthEstimation, found)
     processor = GLPNImageProcessor.from_file(found.preprocessor) if found.preprocessor else GLPNImageProcessor()
-    return DepthEstimator(model, processor, spec=found.spec, device=device, precision=precision, notices=found.notices)
+    return DepthEstimator(
+        model,
+        processor,
+        spec=found.spec,
+        device=device,
+        precision=precision,
+        engine=engine,
+        notices=found.notices,
+    )

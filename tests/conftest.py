@@ -1,17 +1,26 @@
 """Fixtures that several test files share."""
 
 import os
+import tempfile
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
 from hub_server import serving, use
 from huggingface_hub import constants
+from hypothesis import settings
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
+from web_support import ARTIFACTS, CHROMIUM, PATIENCE_MS
 
-from glpn.compute import available_cores
+from glpn.model.device import available_cores
 
 
 def pytest_configure() -> None:
     """Share the cores among the workers of pytest-xdist, whose threads would else wait for each other's."""
+    settings.register_profile("any machine", deadline=None)  # no test depends on a processor's speed
+    settings.load_profile("any machine")
+    os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="glpn-config-")  # no developer's own list of models
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     torch.set_num_threads(max(1, available_cores() // workers))
 
@@ -30,3 +39,22 @@ def server(monkeypatch):
 def cache(tmp_path):
     """An empty Hub cache."""
     return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium, with WebGL in software and a camera that shows a clock; its contexts are patient."""
+    ARTIFACTS.mkdir(exist_ok=True)
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(**CHROMIUM)  # type: ignore[arg-type]
+        new_context = browser.new_context
+
+        def patient(**options: Any) -> BrowserContext:
+            context = new_context(**options)
+            context.set_default_timeout(PATIENCE_MS)
+            return context
+
+        browser.new_context = patient  # type: ignore[method-assign]
+        yield browser
+        browser.close()

@@ -1,9 +1,10 @@
-"""A Hugging Face Hub on the loopback interface: model info, resolve, redirects to a CDN, ranges, and every way to fail.
+"""A Hugging Face Hub on the loopback interface: model info, resolve, redirects to a CDN, ranges, commits, failures.
 
 Written from what huggingface_hub sends and reads (file_download.py, hf_api.py, utils/_http.py) and from the headers of
 the real Hub.
 """
 
+import base64
 import hashlib
 import json
 import threading
@@ -33,7 +34,7 @@ class Fault:
 
     method: str
     part: str
-    act: Callable[["Handler"], bool]  # True: answered; False: go on as usual
+    act: Callable[["Handler"], bool]  # True: answered; False: continue as usual
     times: int | None = 1
 
     def fits(self, method: str, path: str) -> bool:
@@ -137,6 +138,43 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._serve()
+
+    def do_POST(self) -> None:
+        """Take what `HfApi.upload_folder` sends; every file comes inside the commit, none by way of a store."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        with self.server.changed:
+            self.server.requests.append(Request(self.command, self.path, dict(self.headers.items())))
+            self.server.changed.notify_all()
+        path = urlsplit(self.path).path
+        answer: dict[str, object]
+        if path == "/api/repos/create":
+            about = json.loads(body)
+            repo_id = "/".join(filter(None, (about.get("organization"), about["name"])))
+            self.server.repo(repo_id).private = about.get("visibility") == "private"
+            answer = {"url": f"{self.server.url}/{repo_id}", "name": repo_id}
+        elif path == "/api/validate-yaml":
+            answer = {"errors": [], "warnings": []}
+        elif "/preupload/" in path:
+            files = json.loads(body)["files"]
+            answer = {
+                "files": [
+                    {"path": f["path"], "uploadMode": "regular", "shouldIgnore": False, "oid": None} for f in files
+                ]
+            }
+        else:
+            repo_id = path.removeprefix("/api/models/").partition("/commit/")[0]
+            answer = {"success": True, "commitOid": (oid := self._take_commit(repo_id, body)), "hookOutput": ""}
+            answer |= {"commitUrl": f"{self.server.url}/{repo_id}/commit/{oid}", "pullRequestUrl": None}
+        self.answer(200, {"Content-Type": "application/json"}, json.dumps(answer).encode())
+
+    def _take_commit(self, repo_id: str, body: bytes) -> str:
+        repo = self.server.repo(repo_id)
+        files = dict(repo.commits.get(repo.refs.get("main", ""), {}))
+        for line in body.decode().splitlines():
+            entry = json.loads(line)
+            if entry["key"] == "file":
+                files[entry["value"]["path"]] = base64.b64decode(entry["value"]["content"])
+        return repo.commit(files)
 
     def log_message(self, format: str, *args: object) -> None:
         pass

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from web_support import served
 
 from glpn.zoo import Zoo
@@ -57,10 +58,20 @@ def test_the_front_matter_is_what_a_space_needs() -> None:
     assert set(re.findall(r"^  - (\S+/\S+)$", matter, re.MULTILINE)) == repositories
 
 
+def test_a_zerogpu_space_can_be_built() -> None:
+    """Its builder refuses requirements.txt unless a version of torch that it has is allowed, and adds gradio[mcp]."""
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    wanted = {one.name: one.specifier for one in map(Requirement, re.findall(r"^[\w-]+\S*", text, re.MULTILINE))}
+    assert all(wanted["torch"].contains(version) for version in ("2.8.0", "2.9.1", "2.10.0", "2.11.0", "2.13.0"))
+    assert not {"pydantic", "mcp", "spaces"} & wanted.keys()
+    assert 'python_version: "3.12"' in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 def test_the_dockerfile_says_what_the_app_understands(tmp_path: Path) -> None:
     lines = (ROOT / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
     said = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
-    assert said[0] == ["FROM", "python:3.11-slim"]
+    assert said[:2] == [["ARG", "BASE=python:3.11-slim"], ["FROM", "${BASE}"]]
+    assert ["STOPSIGNAL", "SIGTERM"] in said
     assert ["USER", "user"] in said  # the user that RUN useradd makes, before anything is installed or run
     names = [name for name, _ in said]
     assert names.index("USER") < names.index("COPY")

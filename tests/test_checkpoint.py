@@ -3,17 +3,20 @@
 import json
 import os
 import pickle
+import re
+import warnings
 
 import pytest
 import torch
 import transformers
+from parity import TINY, as_theirs, pair
 from safetensors.torch import load_file, save_file
-from test_modeling import TINY, as_theirs, pair
 
 from glpn.checkpoint import load_state
 from glpn.configuration import GLPNConfig
 from glpn.errors import CheckpointError, ConfigError, GLPNError, UnknownModel, UnsafeCheckpoint
-from glpn.modeling import GLPNForDepthEstimation, GLPNModel
+from glpn.model.modeling import GLPNForDepthEstimation, GLPNModel
+from glpn.model.pretrained import build
 
 CONFIG = GLPNConfig(**TINY, max_depth=80)
 PHOTO = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
@@ -192,6 +195,96 @@ def test_a_folder_without_config_or_weights_is_refused(folder, tmp_path):
 def test_a_path_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(UnknownModel):
         GLPNForDepthEstimation.from_pretrained(tmp_path / "absent")
+
+
+NAME = "glpn.encoder.block.0.0.attention.self.query.weight"
+
+
+def not_a_number(tensor):
+    tensor[0, 0] = float("nan")
+    return tensor
+
+
+def infinite(tensor):
+    tensor[-1, -1] = float("-inf")
+    return tensor
+
+
+@pytest.mark.parametrize("damage", [not_a_number, infinite, lambda t: t + 1e38, lambda t: not_a_number(t.half())])
+def test_weights_that_only_give_nonsense_are_refused_by_name(folder, networks, damage):
+    state = {name: value.clone() for name, value in networks[1].state_dict().items()}
+    state[NAME] = damage(state[NAME])
+    save_file(state, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=re.escape(NAME)):
+        GLPNForDepthEstimation.from_pretrained(folder)
+
+
+def test_a_negative_variance_is_refused(folder, networks):
+    state = {name: value.clone() for name, value in networks[1].state_dict().items()}
+    name = "decoder.stages.1.fusion.convolutional_layer1.1.running_var"
+    state[name][0] = -1
+    save_file(state, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=re.escape(name)):
+        GLPNForDepthEstimation.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: t.int(),
+        lambda t: t.bool(),
+        lambda t: t.to(torch.complex64),
+        lambda t: t.to(torch.float8_e4m3fn),
+        lambda t: t.to_sparse(),
+        lambda t: t.to("meta"),
+        lambda t: t.half()[:1, :1].expand(10**6, 10**6),
+        lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8),
+    ],
+    ids=["int", "bool", "complex", "float8", "sparse", "meta", "expanded", "quantized"],
+)
+def test_a_tensor_of_another_kind_is_refused_before_it_is_converted(folder, networks, change):
+    state = dict(networks[1].state_dict())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # quantized tensors are deprecated, and so are some of their files
+        state[NAME] = change(state[NAME])
+        (folder / "model.safetensors").unlink()
+        torch.save(state, folder / "pytorch_model.bin")
+        with pytest.raises(CheckpointError):
+            GLPNForDepthEstimation.from_pretrained(folder)
+        with pytest.raises(CheckpointError, match=re.escape(NAME)):
+            build(GLPNForDepthEstimation, CONFIG, state, "a file")
+
+
+def test_names_that_are_not_text_are_refused(folder, networks):
+    (folder / "model.safetensors").unlink()
+    torch.save(networks[1].state_dict() | {3: torch.zeros(1)}, folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match="no state dict"):
+        GLPNForDepthEstimation.from_pretrained(folder)
+
+
+def test_a_config_with_many_more_blocks_than_the_file_is_refused_before_they_are_built(folder, monkeypatch):
+    config = json.loads((folder / "config.json").read_text()) | {"depths": [200, 200, 200, 200]}
+    (folder / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr(GLPNForDepthEstimation, "__init__", lambda *_: pytest.fail("the network was built"))
+    with pytest.raises(CheckpointError, match="1 blocks in stage 0"):
+        GLPNForDepthEstimation.from_pretrained(folder)
+
+
+def test_names_of_a_file_are_shown_without_control_characters(folder, networks, tmp_path):
+    save_file(networks[1].state_dict() | {"\x1b[2Jevil\n": torch.zeros(1)}, folder / "model.safetensors")
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "\x1b[2J/evil\n"}}))
+    for load in (lambda: GLPNForDepthEstimation.from_pretrained(folder), lambda: load_state(index)):
+        with pytest.raises(CheckpointError, match="evil") as caught:
+            load()
+        assert str(caught.value).isprintable()
+
+
+def test_an_index_that_is_nested_too_deep_is_refused(tmp_path):
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text('{"weight_map": ' + "[" * 100_000)
+    with pytest.raises(CheckpointError):
+        load_state(index)
 
 
 def test_saving_that_fails_leaves_nothing_half_written(folder, networks, monkeypatch):

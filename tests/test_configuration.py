@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from glpn.configuration import ENCODERS, GLPNConfig
 from glpn.errors import ConfigError
+from glpn.model.modeling import GLPNForDepthEstimation
 
 
 def test_defaults_are_those_of_transformers():
@@ -50,6 +51,20 @@ def test_unknown_and_obsolete_keys_are_ignored():
         ("decoder_hidden_size", 0),
         ("head_in_index", 4),
         ("return_dict", 1),
+        # What would take minutes or gigabytes to build, or overflow when run
+        ("depths", [10**6] * 4),
+        ("depths", [2, 2, 2, 10**5]),
+        ("num_encoder_blocks", 10**9),
+        ("hidden_sizes", [32, 64, 160, 2**20]),
+        ("decoder_hidden_size", 10**6),
+        ("mlp_ratios", [4, 4, 4, 1e300]),
+        ("mlp_ratios", [4, 4, 4, 1e-9]),
+        ("mlp_ratios", [4, 4, 4, 10**400]),
+        ("strides", [1, 1, 1, 1]),
+        ("strides", [4, 2, 2, 4]),
+        ("max_depth", 1e308),
+        ("max_depth", 10**400),
+        ("id2label", {"first": "a"}),
     ],
 )
 def test_a_bad_value_is_refused_by_name(field, value):
@@ -72,6 +87,34 @@ def test_any_value_is_taken_or_refused_with_a_config_error(values):
     assert GLPNConfig.from_dict(config.to_dict()) == config
 
 
-def test_a_config_is_frozen():
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        GLPNConfig().max_depth = 80
+@pytest.mark.parametrize(
+    "values", [{"depths": (200,) * 4, "hidden_sizes": (4096,) * 4, "num_attention_heads": (1,) * 4}], ids=["giant"]
+)
+def test_a_network_that_no_machine_holds_is_refused(values):
+    with pytest.raises(ConfigError, match="parameters"):
+        GLPNConfig(**values)
+
+
+def test_the_network_checks_what_was_set_after_the_config():
+    config = GLPNConfig()
+    config.depths = (10**6, 1, 1, 1)
+    with pytest.raises(ConfigError, match="depths"):
+        GLPNForDepthEstimation(config)
+
+
+def test_a_message_shows_a_value_of_a_file_short_and_without_control_characters():
+    with pytest.raises(ConfigError) as caught:
+        GLPNConfig.from_dict({"hidden_act": "\x1b[31m" + "a" * 10_000 + "\n"})
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, '{"a":' * 40 + "1" + "}" * 40, '{"depths": ' + "9" * 5000 + "}"],
+    ids=["open", "deep", "long"],
+)
+def test_a_hostile_json_is_refused(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ConfigError):
+        GLPNConfig.from_pretrained(tmp_path)

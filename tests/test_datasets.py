@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from training_support import scene, scenes, write_depth, write_pairs
 
+from glpn.datasets import Joined, Photos, Shards, kitti, nyu, read_ground_truth, read_pair, rgbd_folder
 from glpn.errors import DataError
 from glpn.training.augmentation import Augmentation, augment, fit
-from glpn.training.datasets import Photos, Shards, kitti, nyu, read_depth, read_pair, rgbd_folder
 from glpn.training.sampling import Samples, batches
 
 
@@ -48,10 +48,10 @@ def test_scales_and_types_of_depth_files(tmp_path):
     np.save(tmp_path / "metres.npy", metres)
     np.save(tmp_path / "steps.npy", (metres * 500).astype(np.int32))
     np.save(tmp_path / "odd.npy", np.array([[np.nan, -1.0], [np.inf, 2.0]]))
-    assert np.array_equal(read_depth(tmp_path / "kitti.png", 256), metres)
-    assert np.array_equal(read_depth(tmp_path / "metres.npy", 1000), metres)
-    assert np.array_equal(read_depth(tmp_path / "steps.npy", 500), metres)
-    assert read_depth(tmp_path / "odd.npy", 1).tolist() == [[0, 0], [0, 2]]
+    assert np.array_equal(read_ground_truth(tmp_path / "kitti.png", 256), metres)
+    assert np.array_equal(read_ground_truth(tmp_path / "metres.npy", 1000), metres)
+    assert np.array_equal(read_ground_truth(tmp_path / "steps.npy", 500), metres)
+    assert read_ground_truth(tmp_path / "odd.npy", 1).tolist() == [[0, 0], [0, 2]]
 
 
 def test_list_files_of_nyu(folder):
@@ -98,7 +98,7 @@ def break_8_bit(folder):
     Image.fromarray(np.ones((64, 64), np.uint8)).save(folder / "depth" / "scene-1.png")
 
 
-def break_colour(folder):
+def break_color(folder):
     Image.fromarray(np.ones((64, 64, 3), np.uint8)).save(folder / "depth" / "scene-1.png")
 
 
@@ -108,10 +108,10 @@ def break_text(folder):
 
 BREAKS = [
     (break_truncated, "can't be used"),
-    (break_size, "32 × 64"),
+    (break_size, "64 × 32"),
     (break_zero, "no measurement"),
     (break_8_bit, "8 bits"),
-    (break_colour, "one channel"),
+    (break_color, "one channel"),
     (break_text, "can't be read"),
 ]
 
@@ -159,6 +159,14 @@ def test_missing_things(tmp_path):
         Shards(tmp_path)
 
 
+def test_joined_data_sets_lie_one_after_the_other():
+    first, second = scenes(2), scenes(5)[2:]
+    joined = Joined((first, second))
+    assert [pair.name for pair in (joined[index] for index in range(len(joined)))] == [p.name for p in scenes(5)]
+    with pytest.raises(IndexError):
+        joined[5]
+
+
 def test_photos_have_no_depth(folder):
     photos = Photos.in_folder(folder / "rgb")
     assert len(photos) == 4
@@ -175,7 +183,7 @@ def test_augmentation_keeps_picture_and_depth_together():
     for seed in range(10):
         for scale in (None, 0.6):
             settings = Augmentation(
-                size=(64, 96), scale=scale, stretch=0.05, colour_chance=0, cutdepth_chance=0, max_depth_m=255
+                size=(64, 96), scale=scale, stretch=0.05, color_chance=0, cutdepth_chance=0, max_depth_m=255
             )
             image, moved = augment(rgb, depth.astype(np.float32), settings, np.random.default_rng(seed))
             assert image.shape == (64, 96, 3)
@@ -185,7 +193,7 @@ def test_augmentation_keeps_picture_and_depth_together():
 
 
 def test_augmentation_stays_in_range_and_depends_on_the_seed_alone():
-    pair, settings = scene(0, (96, 128)), Augmentation(size=(64, 96), scale=0.5, grey_chance=0.5, shuffle_chance=0.5)
+    pair, settings = scene(0, (96, 128)), Augmentation(size=(64, 96), scale=0.5, gray_chance=0.5, shuffle_chance=0.5)
     results = [augment(pair.rgb, pair.depth_m, settings, np.random.default_rng(seed)) for seed in (0, 0, 1)]
     for image, _ in results:
         assert image.dtype == np.float32
@@ -204,11 +212,11 @@ def test_an_enlarged_crop_can_keep_the_focal_length():
         assert depth_m == pytest.approx(4.0 * int(share * 128) / 128)
 
 
-def test_a_turn_of_hue_keeps_grey_grey():
-    grey = np.full((64, 64, 3), 120, np.uint8)
+def test_a_turn_of_hue_keeps_gray_gray():
+    gray = np.full((64, 64, 3), 120, np.uint8)
     settings = Augmentation(
         size=(64, 64),
-        colour_chance=1,
+        color_chance=1,
         hue=90,
         brightness=0,
         contrast=0,
@@ -217,11 +225,11 @@ def test_a_turn_of_hue_keeps_grey_grey():
         tint=0,
         cutdepth_chance=0,
     )
-    colourful = scene(1)
-    image, _ = augment(grey, np.ones((64, 64), np.float32), settings, np.random.default_rng(0))
+    colorful = scene(1)
+    image, _ = augment(gray, np.ones((64, 64), np.float32), settings, np.random.default_rng(0))
     assert np.allclose(image, 120 / 255, atol=1e-5)
-    image, _ = augment(colourful.rgb, colourful.depth_m, settings, np.random.default_rng(0))
-    assert np.abs(image - colourful.rgb / 255).max() > 0.02
+    image, _ = augment(colorful.rgb, colorful.depth_m, settings, np.random.default_rng(0))
+    assert np.abs(image - colorful.rgb / 255).max() > 0.02
 
 
 def test_fit_resizes_without_chance():

@@ -1,6 +1,7 @@
 """From a photo to metres: the one path that command line, page and API share."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from PIL import Image
 
 from glpn.camera import Camera
 from glpn.errors import ConfigError, PhotoError, PhotoTooLarge, UnknownModel
-from glpn.estimator import load_estimator
+from glpn.estimator import DepthEstimator, load_estimator
+from glpn.model.border import RimFree
+from glpn.model.image_processing import GLPNImageProcessor
 
 
 @pytest.fixture(scope="module")
@@ -59,15 +62,37 @@ def test_every_kind_of_photo_gives_the_same_depth(estimator, photo, tmp_path):
         np.testing.assert_allclose(estimator(kind).depth_m, expected, atol=0.02)
 
 
-def test_depth_is_that_of_the_plain_network(estimator, photo):
+def test_depth_is_that_of_the_network_without_its_rim(estimator, photo):
     """No step between photo and depth does more than resize: at its own size a photo gives the network's output."""
     small = np.asarray(Image.fromarray(photo).resize((160, 96)))
     prediction = estimator(small, resolution="native")
     assert prediction.working_size == (96, 160)
     pixels = torch.tensor(small).permute(2, 0, 1)[None] / 255
     with torch.no_grad():
-        expected = estimator.model(pixels).predicted_depth[0].numpy()
+        expected = RimFree(estimator.model)(pixels)[0].numpy()
     np.testing.assert_allclose(prediction.depth_m, expected, atol=1e-4)
+    assert prediction.rim_free
+
+
+def test_depth_has_no_rim(estimator):
+    """Over a few photos neighbours at each border differ no more than those inside; the plain network's do."""
+    ours, plain = [], []
+    for name in ("coffee", "astronaut", "chelsea", "rocket"):
+        photo = np.asarray(Image.fromarray(getattr(skimage.data, name)()).resize((256, 192)))
+        ours.append(rim(estimator(photo, resolution="native").depth_m))
+        with torch.no_grad():
+            depth = estimator.model(torch.tensor(photo).permute(2, 0, 1)[None] / 255).predicted_depth
+        plain.append(rim(depth[0].numpy()))
+    assert np.mean(ours, 0).max() <= 1
+    assert np.mean(plain, 0).max() > 2
+
+
+def rim(depth_m):
+    """By how much neighbours at each border differ, in log depth, as a share of what they do 4 to 16 pixels inside."""
+    logs = np.log(depth_m)
+    sides = (logs, logs[::-1], logs.T, logs.T[::-1])
+    steps = [np.abs(np.diff(side, axis=0)).mean(1) for side in sides]
+    return [step[0] / step[4:16].mean() for step in steps]
 
 
 def test_a_batch_agrees_with_its_singles_in_order(estimator, photo):
@@ -145,14 +170,14 @@ def test_what_is_no_photo_is_refused(estimator, source):
 def test_the_focal_length_restores_metres_where_it_is_known(estimator, photo):
     exif = Image.Exif()
     exif.get_ifd(0x8769)[41989] = 52  # FocalLengthIn35mmFilm
-    prediction = estimator(jpeg(photo, exif=exif))
+    prediction = estimator(jpeg(photo, exif=exif), correct_scale=True)
     assert prediction.camera.source == "exif"
     expected = prediction.camera.resized(prediction.working_size).fx_px / estimator.spec.camera.fx_px
     assert prediction.scale == pytest.approx(expected)
     assert prediction.scale > 1.2
     np.testing.assert_allclose(prediction.raw_depth_m * prediction.scale, prediction.depth_m, rtol=1e-5)
     assert prediction.raw_depth_m.max() <= 10.001
-    off = estimator(jpeg(photo, exif=exif), correct_scale=False)
+    off = estimator(jpeg(photo, exif=exif))  # no gain was measured for this model
     assert off.scale == 1
     np.testing.assert_allclose(off.depth_m, prediction.raw_depth_m, rtol=1e-5)
 
@@ -162,7 +187,15 @@ def test_a_given_camera_counts_more_than_exif(estimator, photo):
     prediction = estimator(photo, camera=camera)
     assert prediction.camera.size == (400, 600)
     assert prediction.camera.fov_deg == pytest.approx(40)
-    assert prediction.scale > 1
+
+
+@pytest.mark.parametrize("helps", [True, False])
+def test_the_focal_length_corrects_unasked_only_where_that_was_measured_to_help(estimator, photo, helps):
+    spec = replace(estimator.spec, camera=replace(estimator.spec.camera, correct_focal=helps))
+    of_model = DepthEstimator(estimator.model, estimator.processor, spec=spec, device="cpu")
+    camera = Camera.from_fov(40, (400, 600))
+    assert (of_model(photo, camera=camera).scale > 1) == helps
+    assert of_model(photo).scale == 1  # the focal length is not known
 
 
 def test_correction_with_the_training_camera_at_the_training_size_changes_nothing(estimator):
@@ -176,12 +209,22 @@ NEEDS_BFLOAT16 = pytest.mark.skipif(
 )
 
 
-@pytest.mark.parametrize("precision", ["int8", pytest.param("bfloat16", marks=NEEDS_BFLOAT16)])
-def test_another_precision_is_recorded_and_stays_close(estimator, photo, precision):
+@NEEDS_BFLOAT16
+def test_another_precision_is_recorded_and_stays_close(estimator, photo):
     small = photo[::4, ::4]
-    prediction = load_estimator("rooms-b0", device="cpu", precision=precision)(small)
-    assert prediction.precision == precision
+    prediction = load_estimator("rooms-b0", device="cpu", precision="bfloat16")(small)
+    assert prediction.precision == "bfloat16"
     assert 0 < np.abs(prediction.depth_m - estimator(small).depth_m).mean() < 0.1
+
+
+def test_the_engine_is_recorded(estimator, photo):
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    small = photo[::4, ::4]
+    expected, prediction = (
+        load_estimator("rooms-b0", device="cpu", engine=engine)(small) for engine in ("pytorch", "openvino")
+    )
+    assert (expected.engine, prediction.engine) == ("pytorch", "openvino")
+    assert np.abs(prediction.depth_m - expected.depth_m).max() < 1e-5
 
 
 def test_unknown_models_and_devices_are_refused():
@@ -212,3 +255,30 @@ def test_the_embedded_model_beats_a_constant_on_a_real_photo_with_true_depth(est
     print(f"median-scaled AbsRel {abs_rel:.3f}, δ1 {delta1:.3f}; a constant {constant:.3f}, {constant_delta1:.3f}")
     assert abs_rel < constant
     assert delta1 > constant_delta1
+
+
+def test_the_checkpoints_own_preprocessing_is_obeyed(tmp_path):
+    plain = load_estimator()
+    plain.model.save_pretrained(tmp_path / "plain")
+    photo = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    own = GLPNImageProcessor(do_normalize=True, image_mean=0.5, image_std=0.25, resample=Image.Resampling.NEAREST)
+    own.save_pretrained(tmp_path / "own")
+    plain.model.save_pretrained(tmp_path / "own")
+    assert GLPNImageProcessor.from_pretrained(tmp_path / "own") == own  # saving the model left it alone
+    seen = []
+    for name in ("plain", "own"):
+        estimator = load_estimator(tmp_path / name)
+        run = estimator.infer
+        estimator.infer = lambda pixels, flip, run=run: (seen.append(pixels), run(pixels, flip))[1]
+        assert not estimator(photo, resolution=64).notes[1:]
+    image = Image.fromarray(photo).resize((96, 64), Image.Resampling.NEAREST)
+    np.testing.assert_allclose(seen[1][0], (np.asarray(image).transpose(2, 0, 1) / 255 - 0.5) / 0.25, atol=1e-5)
+    assert 0 <= seen[0].min() < seen[0].max() <= 1
+
+
+def test_a_preprocessing_that_is_not_done_is_said(tmp_path):
+    load_estimator().model.save_pretrained(tmp_path)
+    GLPNImageProcessor(do_resize=False, size_divisor=16).save_pretrained(tmp_path)
+    estimator = load_estimator(tmp_path)
+    assert estimator.working_size((50, 70), "native") == (32, 64)  # multiples of the network's stride too
+    assert any("do_resize" in note for note in estimator(np.zeros((64, 64, 3), np.uint8)).notes)

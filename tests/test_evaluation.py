@@ -2,33 +2,38 @@
 
 import csv
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import cv2
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from training_support import scenes, write_pairs
 
+from benchmarks import accuracy
+from benchmarks.depth_edges import depth_edges, edge_f1
+from benchmarks.judging import Frame, distance_followed, judge, rgbd_frames, sheet, single_frames
+from benchmarks.real_photos import agreed_disparity, baselines, motorcycle, stereo_pairs
+from glpn.datasets import Pair, rgbd_folder
 from glpn.errors import ConfigError, DataError
-from glpn.metrics import depth_metrics
-from glpn.training.corruptions import CORRUPTIONS, STRENGTHS, corrupt
-from glpn.training.datasets import Pair, rgbd_folder
-from glpn.training.evaluation import Score, at_size, evaluate, robustness, score_image, write_scores
-from glpn.training.real_photos import (
-    agreed_disparity,
-    baselines,
-    motorcycle,
-    picture_sheet,
-    score_photos,
-    stereo_pairs,
-    table,
+from glpn.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from glpn.evaluation.metrics import depth_metrics
+from glpn.evaluation.scores import (
+    Score,
+    evaluate,
+    evaluate_pairs,
+    robustness,
+    saved_predictions,
+    score_image,
+    write_scores,
 )
+from glpn.training.trainer import at_size
+from glpn.zoo import Zoo
 
 
 def brightness(rgb):
-    """An estimator that takes the grey value for depth."""
+    """An estimator that takes the gray value for depth."""
     return rgb.mean(2) / 50 + 0.5
 
 
@@ -84,7 +89,30 @@ def test_scores_as_csv(tmp_path):
         rows = list(csv.DictReader(file))
     assert [row["image"] for row in rows] == ["scene-0", "scene-1", "mean"]
     assert list(rows[0]) == ["image", *Score.COLUMNS]
-    assert float(rows[-1]["scaled_delta1"]) == pytest.approx(score.scaled.delta1, abs=1e-5)
+    assert float(rows[-1]["scaled_delta1"]) == score.scaled.delta1
+    assert float(rows[0]["rmse"]) == score.images[0].raw.rmse
+
+
+@pytest.mark.parametrize("layout", ["folders", "joined", "flat"])
+def test_saved_predictions_score_as_the_depth_they_hold(tmp_path, layout):
+    rng = np.random.default_rng(0)
+    pairs, depths = [], {}
+    for name in ("kitchen/rgb_1.jpg", "office/rgb_2.jpg", "office/rgb_3.jpg"):
+        truth = rng.uniform(1, 9, (32, 48)).astype(np.float32)
+        pairs.append(Pair(rng.integers(0, 256, (32, 48, 3), dtype=np.uint8), truth, name))
+        depths[name] = np.round(truth * rng.uniform(0.8, 1.2, truth.shape) * 1000).astype(np.uint16)
+        file = name.replace(".jpg", ".png")
+        file = {"folders": file, "joined": file.replace("/", "_"), "flat": file.split("/")[1]}[layout]
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        Image.fromarray(depths[name]).save(tmp_path / file)
+    score = evaluate_pairs(saved_predictions(tmp_path, 1000), pairs, max_depth_m=10)
+    expected = evaluate_pairs(lambda pair: depths[pair.name] / np.float32(1000), pairs, max_depth_m=10)
+    assert score == expected
+    small = [Pair(pairs[0].rgb[1:], pairs[0].depth_m[1:], pairs[0].name), *pairs[1:], replace(pairs[1], name="x/y.jpg")]
+    score = evaluate_pairs(saved_predictions(tmp_path, 1000), small, max_depth_m=10)
+    assert len(score.images) == 2
+    assert "(31, 48)" in score.skipped[0]
+    assert "no prediction for x/y.jpg" in score.skipped[1]
 
 
 # -------------------------------------------------------------------------------------------------------- corruptions
@@ -172,27 +200,140 @@ def test_no_stereo_pairs(tmp_path):
         stereo_pairs(tmp_path)
 
 
-def test_baselines_know_what_they_say():
-    real, synthetic = scenes(3, (96, 128)), scenes(5, (96, 128))[3:]
-    known = baselines(synthetic, real)
-    assert len(known) == 4
-    scores = {baseline.name: score_photos(baseline, real) for baseline in known}
-    constant, _, rows, mean = scores.values()
-    assert mean.scaled.abs_rel < constant.scaled.abs_rel
-    assert rows.scaled.abs_rel < constant.scaled.abs_rel
-    text = table(list(scores.items()))
-    assert text.count("\n") == 5
-    assert "mean map of the real photos" in text
+def test_baselines_ignore_the_photo():
+    constant, rows = baselines(scenes(5, (96, 128)))
+    photo = np.zeros((48, 64, 3), np.uint8)
+    assert np.ptp(constant(photo)) == 0
+    assert rows(photo)[0].mean() > 2 * rows(photo)[-1].mean()  # the floor of these scenes slopes towards the camera
+    assert np.ptp(rows(photo), axis=1).max() < 1e-5
 
 
-def test_a_perfect_estimator_scores_perfectly_and_the_sheet_shows_all():
-    pairs = [Pair(p.rgb, np.clip(p.depth_m, 0, 5.9), p.name) for p in scenes(2, (90, 120))]
-    answers = {pair.rgb.tobytes(): pair.depth_m for pair in pairs}
-    score = score_photos(lambda rgb: answers[rgb.tobytes()], pairs)
-    assert score.raw.delta1 == 1
-    lens = [Pair(p.rgb, p.depth_m * 1.25, p.name, 1.0) for p in pairs]
-    corrected = score_photos(lambda rgb: answers[rgb.tobytes()], lens, trained_fx_over_width=0.8)
-    assert corrected.raw.abs_rel == pytest.approx(0, abs=1e-6)
-    sheet = picture_sheet(lambda rgb: answers[rgb.tobytes()], pairs, height=60)
-    assert sheet.size == (3 * 80, 2 * 60)
-    assert torch.tensor(np.asarray(sheet)).float().std() > 10
+def test_the_row_profile_of_streets_knows_what_is_far_and_leaves_the_sky_out():
+    depth_m = np.zeros((96, 128), np.float32)
+    depth_m[32:64], depth_m[64:] = 60, 5
+    street = Pair(np.zeros((96, 128, 3), np.uint8), depth_m, "street")
+    constant, rows = (line(street.rgb)[[0, 48, 95], 0] for line in baselines([street], max_depth_m=80))
+    assert constant == pytest.approx(np.sqrt(60 * 5), rel=1e-4)
+    assert rows == pytest.approx([constant[0], 60, 5], rel=1e-4)
+
+
+# ------------------------------------------------------------------------------------------------------------- judging
+
+
+def frames(count):
+    return single_frames(scenes(count, (120, 160)), 0.1, 9.9)
+
+
+def test_a_perfect_estimator_scores_perfectly():
+    result = judge(frames(3), lambda pair: (pair.depth_m, pair.depth_m))
+    mean = result["mean"]
+    assert (mean["raw_delta1"], mean["edge_f1"], mean["raw_abs_rel"], mean["scale"]) == (1, 1, 0, 0)
+    assert {mean[f"{part}_abs_rel"] for part in ("near", "far", "border", "edges")} == {0}
+
+
+def test_a_wrong_scale_is_told_from_a_wrong_shape():
+    result = judge(frames(3), lambda pair: (pair.depth_m / 2, pair.depth_m * 1.1))["mean"]
+    assert result["raw_abs_rel"] == pytest.approx(0.5, abs=1e-3)
+    assert result["told_abs_rel"] == pytest.approx(0.1, abs=1e-3)
+    assert result["median_abs_rel"] == pytest.approx(0, abs=1e-3)
+    assert result["scale"] == pytest.approx(np.log(2), abs=1e-3)
+
+
+def test_every_room_counts_the_same():
+    a, b, c = (pair for pair in scenes(3, (120, 160)))
+    rooms = [Frame(a, "large", 0.1, 9.9), Frame(b, "large", 0.1, 9.9), Frame(c, "small", 0.1, 9.9)]
+    wrong = {a.name: 1.1, b.name: 1.3, c.name: 1.0}
+    result = judge(rooms, lambda pair: (pair.depth_m * wrong[pair.name],) * 2)
+    assert result["large"]["raw_abs_rel"] == pytest.approx(0.2, abs=1e-3)
+    assert result["mean"]["raw_abs_rel"] == pytest.approx(0.1, abs=1e-3)
+
+
+def test_an_edge_counts_where_it_is_and_not_where_it_is_not():
+    depth = np.full((120, 160), 4.0, np.float32)
+    depth[40:90, 50:100] = 2.0
+    known = np.ones_like(depth, bool)
+    edges = depth_edges(depth, known)
+    assert edges.any() and not edges[:, :60].any() and not edges[:50].any()  # at twice the size
+    assert edge_f1(edges, edges) == 1
+    moved = depth_edges(np.roll(depth, 20, 1), known)
+    assert 0 < edge_f1(moved, edges) < 0.9
+    assert edge_f1(np.zeros_like(edges), edges) == 0
+    slope = np.tile(np.linspace(1, 3, 160, dtype=np.float32), (120, 1))
+    assert not depth_edges(slope, known).any()
+
+
+def test_the_kept_frames_are_read_with_their_rooms_and_lenses(pytestconfig):
+    folder = pytestconfig.rootpath / "tests" / "data" / "rgbd"
+    indoor, near = rgbd_frames(folder, "indoor"), rgbd_frames(folder, "near")
+    assert (len({frame.room for frame in indoor}), len({frame.room for frame in near})) == (11, 4)
+    assert all(frame.known.mean() > 0.2 for frame in indoor + near)
+    assert any(frame.pair.fx_over_width for frame in indoor)
+    credits = (folder / "CREDITS.md").read_text()
+    assert all(
+        f"{group}/{frame.pair.name}" in credits
+        for group, frames in (("indoor", indoor), ("near", near))
+        for frame in frames
+    )
+
+
+def test_the_sheet_shows_all(tmp_path):
+    chosen = frames(2)
+    picture = sheet(chosen, [[frame.pair.depth_m, frame.pair.depth_m / 2] for frame in chosen], height=60)
+    assert picture.size == (4 * 80, 2 * 60)
+    tiles = np.asarray(picture).reshape(2, 60, 4, 80, 3)
+    assert np.array_equal(tiles[:, 20:, 2], tiles[:, 20:, 3])  # both are the truth's shape
+
+
+def test_figures_go_into_manifest_and_card(tmp_path, monkeypatch, pytestconfig):
+    manifest, card = tmp_path / "weights_manifest.json", tmp_path / "glpn" / "weights" / "rooms-b0" / "README.md"
+    original = accuracy.MANIFEST.read_text()
+    manifest.write_text(original)
+    card.parent.mkdir(parents=True)
+    card.write_text("before\n" + "\noutdated\n".join(accuracy.CARD_MARKS) + "\nafter\n")
+    monkeypatch.setattr(accuracy, "MANIFEST", manifest)
+    monkeypatch.setattr(accuracy, "ROOT", tmp_path)
+    perfect = judge(frames(2), lambda pair: (pair.depth_m, pair.depth_m))
+    result = dict.fromkeys((accuracy.INDOOR, accuracy.NEAR, accuracy.PHOTOS), perfect)
+    accuracy.update_manifest("rooms-b0", result)
+    metrics = Zoo.load(manifest)["rooms-b0"].metrics
+    assert {metric.alignment for metric in metrics} == {"raw", "median"}
+    assert all(dict(metric.values) == {"delta1": 1, "abs_rel": 0} for metric in metrics)
+    assert len(Zoo.load(manifest).specs) == len(Zoo.load(accuracy_manifest(pytestconfig)).specs)
+    accuracy.update_card("rooms-b0", accuracy.tables({"ours": result}))
+    text = card.read_text()
+    assert text.startswith("before\n") and text.endswith("after\n") and "outdated" not in text
+    assert "| ours | 0.000 / 1.000 |" in text
+
+
+def test_a_table_shows_the_models_that_were_measured_on_its_set():
+    perfect = judge(frames(2), lambda pair: (pair.depth_m, pair.depth_m))
+    both, street = {accuracy.PHOTOS: perfect, accuracy.STREETS: perfect}, {accuracy.STREETS: perfect}
+    text = accuracy.tables({"constant": both, "streets-b0": street})
+    photos, streets = text.split(f"**{accuracy.STREETS}**")
+    assert "| constant |" in photos and "| streets-b0 |" not in photos
+    assert "| constant |" in streets and "| streets-b0 |" in streets
+    assert accuracy.PHOTOS not in accuracy.tables({"constant": both}, only=street)
+
+
+@pytest.mark.parametrize("power", [1.0, 0.5, 0.0])
+def test_a_pull_to_one_distance_is_measured(power):
+    rows = [{"distance": float(np.log(m)), "scale": float(np.log(m) - np.log(2 * (m / 2) ** power))} for m in (1, 2, 6)]
+    assert distance_followed(rows) == pytest.approx(power)
+    assert np.isnan(distance_followed(rows[:1] * 2))
+
+
+def test_near_and_far_are_the_frames_own():
+    pair = Pair(np.zeros((64, 64, 3), np.uint8), np.tile(np.float32([[4.0], [20.0]]).repeat(32, 0), 64), "street")
+
+    def flat(_pair):
+        return (np.full((64, 64), 8, np.float32),) * 2
+
+    room, street = Frame(pair, "a", 0.1, 50.0), Frame(pair, "a", 0.1, 50.0, near_m=10, far_m=10)
+    in_room, on_street = judge([room], flat)["mean"], judge([street], flat)["mean"]
+    assert "near_abs_rel" not in in_room  # nothing under 1.5 m
+    assert in_room["far_abs_rel"] == on_street["far_abs_rel"] == pytest.approx(0.4)
+    assert on_street["near_abs_rel"] == pytest.approx(2)
+
+
+def accuracy_manifest(pytestconfig):
+    return pytestconfig.rootpath / "glpn" / "zoo" / "weights_manifest.json"

@@ -1,11 +1,13 @@
 """Files: written whole, named by their scale, read back by our readers and trimesh at their true size."""
 
+import html
 import io
 import json
 import struct
 import subprocess
 import sys
 import zipfile
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +16,24 @@ import trimesh
 from PIL import Image
 
 from glpn.camera import Camera
-from glpn.depth_file import read_depth
-from glpn.errors import ExportError
-from glpn.export import FORMATS, encode_depth_png, write
+from glpn.errors import ExportError, PhotoNotFound
+from glpn.exif import camera_from_exif
+from glpn.intrinsics import read_camera
+from glpn.photo import Photo, load_photo
 from glpn.prediction import DepthPrediction
+from glpn.scale import Scale
+from glpn.scene.depth_files import read_depth
+from glpn.scene.export import FORMATS, encode_depth_png
+from glpn.scene.look import Look
+from glpn.scene.uncertainty import of_variant
 
 MESHES = ("glb", "ply", "obj", "stl")
+ALWAYS = ("depth-png", "kitti-png", "npy", "tiff", "color-png", "points", "html", "json", "normals")  # of any depth
 WALL_M, BOX_M = 4.0, 2.0
 BOX = np.s_[101:303, 107:309]  # 202 × 202 pixels, left of the middle
 
 
-def prediction_of(depth_m: np.ndarray, camera: Camera | None = None) -> DepthPrediction:
+def prediction_of(depth_m: np.ndarray, camera: Camera | None = None, rgb: np.ndarray | None = None) -> DepthPrediction:
     return DepthPrediction(
         depth_m=depth_m,
         variant="rooms-b0",
@@ -33,25 +42,26 @@ def prediction_of(depth_m: np.ndarray, camera: Camera | None = None) -> DepthPre
         seconds=0.1,
         camera=camera or Camera.from_fov(63, depth_m.shape),
         notes=("camera <assumed>",),
+        photo=None if rgb is None else Photo(rgb=rgb, size=rgb.shape[:2], name="desk.jpg"),
     )
 
 
 @pytest.fixture(scope="module")
-def scene() -> tuple[DepthPrediction, np.ndarray]:
+def scene() -> DepthPrediction:
     """A red box before a blue wall, the left of the photo brighter."""
     depth_m = np.full((480, 640), WALL_M, np.float32)
     depth_m[BOX] = BOX_M
     rgb = np.zeros((480, 640, 3), np.uint8)
     rgb[..., 2] = np.linspace(250, 100, 640)
     rgb[BOX] = (220, 30, 20)
-    return prediction_of(depth_m, Camera.centred(520.0, (480, 640))), rgb
+    return prediction_of(depth_m, Camera.centered(520.0, (480, 640)), rgb)
 
 
 @pytest.fixture(scope="module")
 def files(scene, tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("files") / "new" / "folder"
-    names = list(FORMATS)
-    return dict(zip(names, write(*scene, folder, names, stem="desk"), strict=True))
+    names = [name for name, kind in FORMATS.items() if not kind.slow and name != "plan"]  # no floor is seen
+    return dict(zip(names, scene.write(folder, names), strict=True))
 
 
 def load_mesh(path: Path) -> trimesh.Trimesh:
@@ -61,9 +71,10 @@ def load_mesh(path: Path) -> trimesh.Trimesh:
 
 
 def test_every_format_says_what_it_is(files) -> None:
-    for name, kind in FORMATS.items():
-        assert kind.title and kind.unit and files[name].name == f"desk{kind.suffix}"
-    assert len(set(files.values())) == len(FORMATS)
+    assert all(kind.title and kind.unit for kind in FORMATS.values())
+    for name, path in files.items():
+        assert path.name == f"desk{FORMATS[name].suffix}"
+    assert len({kind.suffix for kind in FORMATS.values()}) == len(FORMATS)
     assert sorted(files["npy"].parent.iterdir()) == sorted(files.values())  # no temporary file is left
 
 
@@ -71,7 +82,7 @@ def test_every_format_says_what_it_is(files) -> None:
 def test_depth_files_read_back_within_half_a_step(name, step_m, tmp_path) -> None:
     depth_m = np.random.default_rng(0).uniform(0.0001, 65.5, (31, 47)).astype(np.float32)
     depth_m[3, 4] = np.nan
-    [path] = write(prediction_of(depth_m), None, tmp_path, [name])
+    [path] = prediction_of(depth_m).write(tmp_path, [name])
     back = read_depth(path)
     assert back.dtype == np.float32
     near = depth_m < step_m  # what was measured never becomes 0, so the first step is a whole one
@@ -88,22 +99,37 @@ def test_a_png_says_its_scale_and_unit(files) -> None:
             assert np.asarray(image)[0, 0] == WALL_M * int(scale)
 
 
+@pytest.mark.parametrize(
+    ("variant", "calibration"), [("rooms-b0", None), ("rooms-b0", Scale.fit([(2.0, 2.5)])), ("own", None)]
+)
+def test_files_say_what_their_metres_are_worth(variant, calibration, tmp_path) -> None:
+    depth_m = np.full((4, 6), 2, np.float32)
+    prediction = replace(prediction_of(depth_m), variant=variant).calibrated(calibration)
+    doubt = of_variant(prediction)
+    png, page, values = prediction.write(tmp_path, ["depth-png", "html", "json"])
+    assert json.loads(values.read_text())["uncertainty"] == doubt.to_dict()
+    with Image.open(png) as image:
+        assert image.info["Depth-Uncertainty"] == f"{doubt.note}. {doubt.basis}"
+    assert f"All metres: {doubt.note}. {doubt.basis}" in html.unescape(page.read_text())
+    assert ("Scaled × 1.25 by one known length." in page.read_text()) == (calibration is not None)
+
+
 def test_depth_beyond_16_bits_of_millimetres_falls_back_and_says_so(tmp_path) -> None:
     depth_m = np.array([[65.536, 80, 255.9, np.nan]], np.float32)
-    [path] = write(prediction_of(depth_m), None, tmp_path, ["depth-png"], stem="street")
+    [path] = prediction_of(depth_m).write(tmp_path, ["depth-png"], stem="street")
     assert path.name == "street_depth_256_per_m.png"
     np.testing.assert_allclose(read_depth(path), depth_m, atol=0.5 / 256)
-    [path] = write(prediction_of(np.array([[65.535]], np.float32)), None, tmp_path, ["depth-png"], stem="street")
+    [path] = prediction_of(np.array([[65.535]], np.float32)).write(tmp_path, ["depth-png"], stem="street")
     assert path.name == "street_depth_mm.png"
     with pytest.raises(ExportError, match=r"goes to 300.0 m.*ends at 256.0 m.*'npy'"):
-        write(prediction_of(np.array([[300]], np.float32)), None, tmp_path, ["depth-png"])
+        prediction_of(np.array([[300]], np.float32)).write(tmp_path, ["depth-png"])
 
 
 def test_a_png_of_another_tool_is_understood_when_told_its_scale(tmp_path) -> None:
     path = tmp_path / "0000000005.png"
     Image.fromarray(np.array([[0, 256, 25_600]], np.uint16)).save(path)
     np.testing.assert_array_equal(read_depth(path, 256), [[np.nan, 1, 100]])
-    with pytest.raises(ExportError, match="does not tell its scale"):
+    with pytest.raises(ExportError, match="does not state its scale"):
         read_depth(path)
     named = tmp_path / "x_depth_mm.png"  # metadata lost on the way, the name still tells
     Image.fromarray(np.array([[1500]], np.uint16)).save(named)
@@ -126,10 +152,10 @@ def test_broken_files_are_refused(content, suffix, tmp_path) -> None:
 def test_pictures_and_pickles_are_no_depth(tmp_path) -> None:
     path = tmp_path / "photo.png"
     Image.new("RGB", (4, 4)).save(path)
-    with pytest.raises(ExportError, match="no depth map"):
+    with pytest.raises(ExportError, match="not a depth map"):
         read_depth(path)
     np.save(tmp_path / "objects.npy", np.array([{}], object), allow_pickle=True)
-    with pytest.raises(ExportError, match="can't be read"):
+    with pytest.raises(ExportError, match="object values"):
         read_depth(tmp_path / "objects.npy")
     with pytest.raises(ExportError, match="can't be read"):
         read_depth(tmp_path / "missing.npy")
@@ -152,14 +178,14 @@ def test_a_box_measures_its_true_size_in_every_mesh(name, files) -> None:
 
 
 def test_at_fine_detail_a_box_is_exact(scene, tmp_path) -> None:
-    for path in write(*scene, tmp_path, ["glb", "ply"], detail="fine"):
+    for path in scene.write(tmp_path, ["glb", "ply"], look=Look(detail="fine")):
         mesh = load_mesh(path)
         front = mesh.vertices[mesh.vertices[:, 2] > -3]
         np.testing.assert_allclose(np.ptp(front, axis=0)[:2], 201 * BOX_M / 520, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["ply", "obj", "points"])
-def test_vertices_carry_the_photos_colours(name, files) -> None:
+def test_vertices_carry_the_photos_colors(name, files) -> None:
     loaded = trimesh.load(files[name], process=False)
     colors = np.asarray(loaded.visual.vertex_colors if name != "points" else loaded.colors)[:, :3].astype(int)
     front = loaded.vertices[:, 2] > -3
@@ -180,6 +206,17 @@ def test_a_glb_wears_the_photo(files) -> None:
     assert red > 200 and green < 60 and blue < 60
 
 
+def test_a_glb_of_the_embedded_model_is_small(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    rgb = np.asarray(Image.fromarray(rng.integers(0, 256, (48, 64, 3), np.uint8)).resize((512, 384)))
+    depth_m = np.tile(np.linspace(1, 4, 512, dtype=np.float32), (384, 1))
+    [path] = replace(prediction_of(depth_m, rgb=rgb), working_size=(192, 256)).write(tmp_path, ["glb"])
+    assert path.stat().st_size <= 2_000_000
+    mesh = load_mesh(path)
+    assert 48_000 <= len(mesh.vertices) <= 192 * 256, "as many as the network has pixels"
+    assert mesh.visual.uv.min() >= 0 and mesh.visual.uv.max() <= 1
+
+
 def test_a_glb_is_valid_gltf(files) -> None:
     data = files["glb"].read_bytes()
     magic, version, length = struct.unpack("<4sII", data[:12])
@@ -189,7 +226,7 @@ def test_a_glb_is_valid_gltf(files) -> None:
     assert tree["materials"][0]["extensions"] == {"KHR_materials_unlit": {}}
     assert tree["images"][0]["mimeType"] == "image/jpeg"
     assert "metre" in tree["asset"]["extras"]["comment"]
-    assert {"POSITION", "NORMAL", "TEXCOORD_0"} <= set(tree["meshes"][0]["primitives"][0]["attributes"])
+    assert {"POSITION", "TEXCOORD_0"} <= set(tree["meshes"][0]["primitives"][0]["attributes"])
 
 
 def test_a_point_cloud_is_binary_has_every_pixel_and_says_its_unit(files) -> None:
@@ -199,9 +236,8 @@ def test_a_point_cloud_is_binary_has_every_pixel_and_says_its_unit(files) -> Non
     assert cloud.vertices.shape == (480 * 640, 3)
 
 
-def test_without_a_photo_depth_gives_the_colours(scene, tmp_path) -> None:
-    prediction, _ = scene
-    ply, _ = write(prediction, None, tmp_path, ["ply", "html"])
+def test_without_a_photo_depth_gives_the_colors(scene, tmp_path) -> None:
+    ply, _ = replace(scene, photo=None).write(tmp_path, ["ply", "html"])
     mesh = load_mesh(ply)
     near, far = (
         np.median(mesh.visual.vertex_colors[part], axis=0)
@@ -210,25 +246,52 @@ def test_without_a_photo_depth_gives_the_colours(scene, tmp_path) -> None:
     assert near[0] > far[0] + 50 and far[2] > near[2] + 50  # turbo: red is near, blue is far
 
 
-def test_the_coloured_png(files) -> None:
+def test_the_colored_png(files) -> None:
     with Image.open(files["color-png"]) as image:
-        assert image.mode == "RGB" and image.size == (640, 480)
+        assert image.mode == "P" and image.size == (640, 480)
 
 
 def test_the_json_tells_how_it_came_about(files, scene) -> None:
     values = json.loads(files["json"].read_text())
+    assert values["rim_free"] is scene.rim_free
     assert values["variant"] == "rooms-b0" and values["depth"]["unit"] == "m"
     assert (values["depth"]["nearest"], values["depth"]["farthest"]) == (BOX_M, WALL_M)
     assert values["versions"]["numpy"] == np.__version__
     assert values["camera"]["fx_px"] == 520 and values["camera"]["assumed"] is False
-    camera = Camera.from_file(files["json"], (480, 640))
-    assert camera.fx_px == scene[0].camera.fx_px and camera.cx_px == scene[0].camera.cx_px
+    camera = read_camera(files["json"], (480, 640))
+    assert camera.fx_px == scene.camera.fx_px and camera.cx_px == scene.camera.cx_px
+
+
+def test_a_prediction_survives_its_own_description(scene) -> None:
+    scene = replace(scene.calibrated(Scale.fit([(1.8, 2.0), (0.5, 0.6)])), rim_free=True, engine="openvino")
+    values = json.loads(json.dumps(scene.to_dict()))
+    back = DepthPrediction.from_dict(values, scene.depth_m, scene.photo)
+    for field in fields(DepthPrediction):
+        assert field.name == "depth_m" or getattr(back, field.name) == getattr(scene, field.name)
+    assert back.depth_m is scene.depth_m
+
+
+def test_a_photo_decoded_small_is_written_whole(tmp_path) -> None:
+    path = tmp_path / "large.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (600, 800, 3), np.uint8)).save(path)
+    photo = load_photo(path, at_least=(60, 80))
+    assert photo.rgb.shape[0] < photo.size[0] == 600
+    np.testing.assert_array_equal(photo.whole().rgb, load_photo(path).rgb)
+    assert photo.whole().whole() is not photo
+    [glb] = replace(prediction_of(np.full((600, 800), 2, np.float32)), photo=photo).write(tmp_path, ["glb"])
+    assert glb.name == "large_mesh.glb"
+    assert load_mesh(glb).visual.material.baseColorTexture.size == (800, 600)
+    path.unlink()
+    with pytest.raises(PhotoNotFound):
+        photo.whole()
 
 
 def test_the_zip_holds_all_others(files) -> None:
     with zipfile.ZipFile(files["zip"]) as archive:
         assert archive.testzip() is None
-        assert set(archive.namelist()) == {path.name for name, path in files.items() if name != "zip"}
+        others = {path.name for name, path in files.items() if name != "zip"}
+        assert set(archive.namelist()) == {*others, "desk_left_out.txt"}
+        assert archive.read("desk_left_out.txt").decode().startswith("plan: There is no room plan.")
         for name in ("depth-png", "points", "glb", "json"):
             assert archive.read(files[name].name) == files[name].read_bytes()
 
@@ -236,24 +299,25 @@ def test_the_zip_holds_all_others(files) -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (2, 3)])
 @pytest.mark.parametrize("fill", [2.0, np.nan])
 def test_odd_maps_write_what_they_can(shape, fill, tmp_path) -> None:
-    prediction = prediction_of(np.full(shape, fill, np.float32))
-    rgb = np.zeros((*shape, 3), np.uint8)
-    anything = [name for name in FORMATS if name not in MESHES]
-    paths = write(prediction, rgb, tmp_path, anything)
+    prediction = prediction_of(np.full(shape, fill, np.float32), rgb=np.zeros((*shape, 3), np.uint8))
+    paths = prediction.write(tmp_path, [*ALWAYS, "zip"])
     with zipfile.ZipFile(paths[-1]) as archive:
-        names = archive.namelist()
-        if min(shape) > 1 and fill == 2:
-            assert len(names) == len(FORMATS) - 1
-        else:
-            assert archive.read("photo_left_out.txt").decode().count("holds no triangle") == len(MESHES)
+        left_out = archive.read("desk_left_out.txt").decode()
+        names = {line.split(":")[0] for line in left_out.splitlines()}
+        meshes = set() if min(shape) > 1 and fill == 2 else set(MESHES)
+        scenes = set() if fill == 2 else {"anaglyph", "sbs", "postcard", "focus", "relief-stl", "contours"}
+        assert {"plan"} | meshes | scenes <= names and not set(ALWAYS) & names
+        assert left_out.count("holds no triangle") == len(meshes)
+        if fill == 2:
+            assert names == {"plan"} | meshes
     np.testing.assert_array_equal(read_depth(paths[0]), prediction.depth_m)
     if min(shape) == 1:
         with pytest.raises(ExportError, match="Write 'points' instead"):
-            write(prediction, rgb, tmp_path, ["glb"])
+            prediction.write(tmp_path, ["glb"])
 
 
 def test_writing_replaces_a_file_whole_or_not_at_all(scene, tmp_path, monkeypatch) -> None:
-    [path] = write(*scene, tmp_path, ["npy"])
+    [path] = scene.write(tmp_path, ["npy"])
     before = path.read_bytes()
 
     def full_disk(*_: object) -> None:
@@ -261,22 +325,20 @@ def test_writing_replaces_a_file_whole_or_not_at_all(scene, tmp_path, monkeypatc
 
     monkeypatch.setattr("os.fsync", full_disk)
     with pytest.raises(ExportError, match="No space left"):
-        write(*scene, tmp_path, ["npy"])
+        scene.write(tmp_path, ["npy"])
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
 def test_unusable_requests_are_refused_before_anything_is_written(scene, tmp_path) -> None:
     with pytest.raises(ExportError, match="Known: depth-png, kitti-png"):
-        write(*scene, tmp_path, ["npy", "exr"])
+        scene.write(tmp_path, ["npy", "exr"])
     for stem in ("", "../up", "a/b"):
         with pytest.raises(ExportError, match="without folders"):
-            write(*scene, tmp_path, ["npy"], stem=stem)
-    with pytest.raises(ExportError, match="Unknown detail"):
-        write(*scene, tmp_path, ["npy"], detail="best")
+            scene.write(tmp_path, ["npy"], stem=stem)
     assert not list(tmp_path.iterdir())
     (tmp_path / "file").touch()
     with pytest.raises(ExportError, match="can't be written"):
-        write(*scene, tmp_path / "file", ["npy"])
+        scene.write(tmp_path / "file", ["npy"])
 
 
 def test_16_bits_are_rounded_not_truncated() -> None:
@@ -291,19 +353,22 @@ import tempfile
 from pathlib import Path
 import numpy as np
 from glpn.camera import Camera
-from glpn.export import write
+from glpn.exif import camera_from_exif
+from glpn.intrinsics import read_camera
+from glpn.photo import Photo
 from glpn.prediction import DepthPrediction
-from glpn.rendering import heatmap_figure, surface_figure
+from glpn.scene.figures import heatmap_figure, surface_figure
 depth_m = np.tile(np.linspace(1, 9, 4000, dtype=np.float32), (3000, 1))
 rgb = np.zeros((3000, 4000, 3), np.uint8)
 camera = Camera.from_fov(63, depth_m.shape)
 prediction = DepthPrediction(
-    depth_m=depth_m, variant="x", max_depth_m=10.0, working_size=(480, 640), seconds=0.0, camera=camera
+    depth_m=depth_m, variant="x", max_depth_m=10.0, working_size=(480, 640), seconds=0.0, camera=camera,
+    photo=Photo(rgb=rgb, size=(3000, 4000)),
 )
 heatmap_figure(depth_m)
-surface_figure(depth_m, camera, rgb, texture="photo")
+surface_figure(depth_m, camera, rgb)
 with tempfile.TemporaryDirectory() as folder:
-    write(prediction, rgb, folder, ["depth-png", "tiff", "color-png", "points", "glb"])
+    prediction.write(folder, ["depth-png", "tiff", "color-png", "points", "glb"])
 # Not ru_maxrss: a child inherits that from the process that started it.
 print(int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) * 1024)
 """
@@ -313,13 +378,85 @@ print(int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0
 
 def test_a_photo_with_exif_becomes_a_glb_at_true_scale(tmp_path) -> None:
     """A door 0.9 × 2.0 m seen by a phone (26 mm equivalent) from 3 m."""
-    camera, _ = Camera.from_exif({0xA405: 26, 0xA002: 4032, 0xA003: 3024}, (1008, 756))
+    camera, _ = camera_from_exif({0xA405: 26, 0xA002: 4032, 0xA003: 3024}, (1008, 756))
     assert camera is not None and camera.source == "exif"
     x, y = np.meshgrid((np.arange(756) - camera.cx_px) / camera.fx_px, (np.arange(1008) - camera.cy_px) / camera.fy_px)
     door = (abs(3 * x) <= 0.45) & (abs(3 * y) <= 1.0)
     depth_m = np.where(door, 3, 6).astype(np.float32)
     photo = np.where(door[..., None], (180, 120, 60), (90, 90, 90)).astype(np.uint8)
-    [path] = write(prediction_of(depth_m, camera), photo, tmp_path, ["glb"], detail="fine")
+    [path] = prediction_of(depth_m, camera, photo).write(tmp_path, ["glb"], look=Look(detail="fine"))
     vertices = load_mesh(path).vertices
     size = np.ptp(vertices[vertices[:, 2] > -4], axis=0)
     np.testing.assert_allclose(size, (0.9, 2.0, 0), atol=2 * 3 / camera.fx_px)
+
+
+# ------------------------------------------------------------------------------------------------ depth files of others
+
+
+def npy_header(shape: tuple, dtype: str = "<f4") -> bytes:
+    """A .npy file that claims a shape and has no values."""
+    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    text += b" " * (-(len(text) + 11) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (npy_header((10**6, 10**6)), "a side may have"),
+        (npy_header((8000, 8000)), "64.0 megapixels"),
+        (npy_header((True, True)), "can't be read"),
+        (npy_header((4, 5)), "can't be read"),
+        (npy_header((4, 5), "<c8"), "complex64 values"),
+        (npy_header((4, 5), "<U9"), "not a depth map"),
+        (npy_header((4, 5), "<M8[s]"), "not a depth map"),
+        (npy_header((4, 5), "<f16"), "float128 values"),
+        (npy_header((4, 5), "|u1"), "8 bits"),
+        (npy_header((4,)), r"\(4,\)"),
+        (npy_header((4, 5, 3)), r"\(4, 5, 3\)"),
+        (npy_header((0, 5)), "can't be read"),
+        (npy_header(("[" * 2000,)), "can't be read"),
+        (b"PK\x03\x04" + bytes(100), "can't be read"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(40), "can't be read"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_odd_arrays_are_refused_in_a_sentence(content, cause, suffix, tmp_path) -> None:
+    (tmp_path / f"depth{suffix}").write_bytes(content)
+    with pytest.raises(ExportError, match=cause):
+        read_depth(tmp_path / f"depth{suffix}", 1000)
+
+
+@pytest.mark.parametrize("dtype", ["<f2", ">f4", "<f8", "<u2", ">i4", "<i8"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_of_any_number_type_and_order(dtype, order, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("glpn.scene.depth_files.BAND_PIXELS", 10)
+    values = np.asarray(np.arange(1, 36).reshape(5, 7), dtype, order=order)
+    np.save(tmp_path / "a.npy", values)
+    np.save(tmp_path / "one_channel.npy", np.asarray(values[..., None], order=order))
+    np.savez(tmp_path / "b.npz", depth=values, other=np.zeros(3))
+    np.savez_compressed(tmp_path / "c.npz", values[None])
+    for name in ("a.npy", "one_channel.npy", "b.npz", "c.npz"):
+        np.testing.assert_array_equal(read_depth(tmp_path / name, 1), values)
+
+
+def test_an_npz_of_many_arrays_has_to_name_its_depth(tmp_path) -> None:
+    np.savez(tmp_path / "a.npz", one=np.ones((2, 2)), two=np.ones((2, 2)))
+    with pytest.raises(ExportError, match="holds 2 arrays"):
+        read_depth(tmp_path / "a.npz")
+
+
+def test_sizes_are_compared_before_pixels_are_decoded(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda image: pytest.fail("decoded"))
+    Image.new("I;16", (30, 20)).save(tmp_path / "a_depth_mm.png")
+    np.save(tmp_path / "a.npy", np.ones((20, 30), np.float32))
+    for name in ("a_depth_mm.png", "a.npy"):
+        with pytest.raises(ExportError, match=r"30 × 20 pixels and its photo 40 × 20"):
+            read_depth(tmp_path / name, size=(20, 40))
+
+
+def test_a_names_control_characters_stay_out_of_the_message(tmp_path) -> None:
+    (tmp_path / "\x1b[2J.png").write_bytes(b"nothing")
+    with pytest.raises(ExportError) as refused:
+        read_depth(tmp_path / "\x1b[2J.png")
+    assert str(refused.value).isprintable()

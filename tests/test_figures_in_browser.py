@@ -1,46 +1,29 @@
-"""Chromium draws the figures, under the plotly.js of gr.Plot and of the stand-alone page, and complains of nothing."""
+"""Chromium draws the figures of the stand-alone page and complains of nothing."""
 
 import io
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from glpn.camera import Camera
-from glpn.export import write
+from glpn.photo import load_photo
 from glpn.prediction import DepthPrediction
-from glpn.rendering import (
-    STYLES,
-    error_figure,
-    heatmap_figure,
-    histogram_figure,
-    side_by_side_figure,
-    surface_figure,
-)
+from glpn.scene.export import write
+from glpn.scene.figures import surface_figure
+from glpn.scene.look import Look
 
 CHROMIUM = Path("/usr/bin/chromium")
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM.exists(), reason="needs /usr/bin/chromium")]
-# WebGL in software; and no requests of the browser's own.
-FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-FLAGS += ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
-FLAGS += ["--disable-sync"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield browser
-        browser.close()
+PATIENCE_MS = 120_000  # software WebGL on a busy core
 
 
 @pytest.fixture(scope="module")
 def scene() -> tuple[np.ndarray, Camera, np.ndarray]:
-    """A red box near at the left, a blue one further at the right, before a grey wall."""
+    """A red box near at the left, a blue one further at the right, before a gray wall."""
     depth_m = np.full((120, 160), 4, np.float32)
     rgb = np.full((120, 160, 3), 150, np.uint8)
     depth_m[40:90, 20:60], rgb[40:90, 20:60] = 3.0, (230, 0, 0)
@@ -58,7 +41,7 @@ def complaints_of(page: Page) -> list[str]:
 
 def picture(page: Page, selector: str) -> np.ndarray:
     """(H, W, 3) float: what is seen of the element, once something red is: WebGL is some frames late."""
-    for _ in range(60):
+    for _ in range(600):  # each takes a while: software WebGL on a busy core
         with Image.open(io.BytesIO(page.locator(selector).screenshot())) as image:
             seen = np.asarray(image.convert("RGB")).astype(float)
         if np.count_nonzero((seen[..., 0] > 90) & (seen[..., 1:] < 40).all(axis=-1)) > 200:
@@ -73,46 +56,6 @@ def middle_of(image: np.ndarray, strong: int, weak: int) -> tuple[float, float]:
     return cols.mean() / image.shape[1], rows.mean() / image.shape[0]
 
 
-def test_gradios_plot_draws_every_figure(browser: Browser, scene, monkeypatch) -> None:
-    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
-    gr = pytest.importorskip("gradio")
-    depth_m, camera, rgb = scene
-    odd_m = np.array([[np.nan, 2, 3]], np.float32)
-    figures = {
-        "heatmap": heatmap_figure(depth_m, title="heatmap"),
-        "histogram": histogram_figure(depth_m),
-        "error": error_figure(depth_m, depth_m[::-1]),
-        "odd-surface": surface_figure(odd_m, Camera.from_fov(63, (1, 3)), dark=True),
-        "empty": surface_figure(np.full((2, 2), np.nan, np.float32), Camera.from_fov(63, (2, 2))),
-        "two": side_by_side_figure(depth_m, depth_m, camera, rgb, titles=("one", "two")),
-        "depth": surface_figure(depth_m, camera, rgb),
-    }
-    figures |= {
-        f"{style}-photo": surface_figure(depth_m, camera, rgb, style=style, texture="photo") for style in STYLES
-    }
-    with gr.Blocks() as demo:
-        plot = gr.Plot(elem_id="plot")
-        name = gr.Textbox(elem_id="name")
-        name.submit(lambda name: figures[name], name, plot)
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
-    page = browser.new_page(viewport={"width": 600, "height": 600})
-    try:
-        complaints = complaints_of(page)
-        page.goto(url)
-        for title in figures:
-            page.evaluate("document.querySelector('.js-plotly-plot')?.classList.add('old')")
-            page.fill("#name textarea, #name input", title)
-            page.press("#name textarea, #name input", "Enter")
-            page.wait_for_selector("#plot .js-plotly-plot:not(.old) .main-svg")
-            if title.endswith("-photo"):
-                seen = picture(page, "#plot .js-plotly-plot:not(.old)")
-                assert middle_of(seen, 0, 2)[0] < middle_of(seen, 2, 0)[0], f"{title} is mirrored"
-        assert complaints == []
-    finally:
-        page.close()
-        demo.close()
-
-
 def test_the_stand_alone_page_turns_without_a_network(browser: Browser, scene, tmp_path) -> None:
     depth_m, camera, rgb = scene
     prediction = DepthPrediction(
@@ -123,8 +66,9 @@ def test_the_stand_alone_page_turns_without_a_network(browser: Browser, scene, t
         seconds=0.1,
         camera=camera,
         notes=("a <b>note</b>",),
+        photo=load_photo(rgb),
     )
-    [path] = write(prediction, rgb, tmp_path, ["html"], stem="desk & chair")
+    [path] = write(prediction, tmp_path, ["html"], stem="desk & chair")
     context = browser.new_context(offline=True, viewport={"width": 900, "height": 1500})
     page = context.new_page()
     requests: list[str] = []
@@ -142,7 +86,7 @@ def test_the_stand_alone_page_turns_without_a_network(browser: Browser, scene, t
     page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + box["height"] * 0.55)
     page.wait_for_selector("#heatmap .hovertext")
     hover = page.text_content("#heatmap .hovertext") or ""
-    assert re.fullmatch(r"x (39|40), y 6\d · 3\.00 m", hover)
+    assert re.fullmatch(r"x (39|40), y 6\d · 3\.0 m ± \d+ %", hover)
 
     before = picture(page, "#surface")
     red, blue = middle_of(before, 0, 2), middle_of(before, 2, 0)
@@ -163,18 +107,31 @@ def test_the_stand_alone_page_turns_without_a_network(browser: Browser, scene, t
     context.close()
 
 
+def test_a_browser_that_can_not_unpack_is_told(browser: Browser, scene, tmp_path) -> None:
+    depth_m, camera, _ = scene
+    prediction = DepthPrediction(
+        depth_m=depth_m, variant="v", max_depth_m=10.0, working_size=(96, 128), seconds=0.1, camera=camera
+    )
+    [path] = prediction.write(tmp_path, ["html"])
+    page = browser.new_context().new_page()
+    page.add_init_script("delete window.DecompressionStream")
+    page.goto(path.as_uri())
+    page.get_by_text("This browser can't unpack the figures.").wait_for()
+    page.close()
+
+
 def test_a_viewpoint_survives_restyling(browser: Browser, scene) -> None:
     from plotly.offline import get_plotlyjs
 
     depth_m, camera, rgb = scene
-    page = browser.new_page()
+    page = browser.new_context().new_page()
     complaints = complaints_of(page)
     page.set_content("<div id=figure style='width:600px;height:450px'></div>")
     page.add_script_tag(content=get_plotlyjs())
     show = (
         "text => {const {data, layout} = JSON.parse(text); return Plotly.react('figure', data, layout).then(() => 0)}"
     )
-    page.evaluate(show, surface_figure(depth_m, camera, rgb).to_json())
+    page.evaluate(show, surface_figure(depth_m, camera, rgb, Look(texture="depth")).to_json())
     page.mouse.move(300, 200)
     page.mouse.down()
     page.mouse.move(380, 240, steps=5)
@@ -182,11 +139,30 @@ def test_a_viewpoint_survives_restyling(browser: Browser, scene) -> None:
     eye = "JSON.stringify(document.getElementById('figure')._fullLayout.scene.camera.eye)"
     first = page.evaluate(
         "text => JSON.stringify(JSON.parse(text).layout.scene.camera.eye)",
-        surface_figure(depth_m, camera, rgb).to_json(),
+        surface_figure(depth_m, camera, rgb, Look(texture="depth")).to_json(),
     )
     page.wait_for_function(f"first => {eye} !== first", arg=first)
     turned = page.evaluate(eye)
-    page.evaluate(show, surface_figure(depth_m, camera, rgb, texture="photo", dark=True).to_json())
+    page.evaluate(show, surface_figure(depth_m, camera, rgb, Look(style="mesh")).to_json())
     assert page.evaluate(eye) == turned
     assert complaints == []
+    page.close()
+
+
+def test_back_from_depth_the_photo_has_its_own_colors(browser: Browser, scene) -> None:
+    from plotly.offline import get_plotlyjs
+
+    depth_m, camera, rgb = scene
+    page = browser.new_context().new_page()
+    page.set_content("<div id=figure style='width:600px;height:450px'></div>")
+    page.add_script_tag(content=get_plotlyjs())
+    for texture in ("depth", "photo"):
+        figure = surface_figure(depth_m, camera, rgb, Look(texture=texture)).to_json(remove_uids=False)
+        page.evaluate("t => Plotly.react('figure', JSON.parse(t).data, JSON.parse(t).layout).then(() => 0)", figure)
+        page.wait_for_function("document.getElementById('figure')._fullLayout.scene._scene.glplot")
+        if texture == "depth":  # it is drawn with its colors
+            page.wait_for_function("document.getElementById('figure').data[0].intensity")
+    seen = picture(page, "#figure")  # waits until the red box is as red as in the photo
+    gray = seen[np.ptp(seen, axis=-1) < 4]
+    assert np.count_nonzero((gray > 130) & (gray < 170)) > 1000  # the wall
     page.close()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from glpn.camera import Camera
 from glpn.errors import CameraError, ConfigError
-from glpn.geometry import (
+from glpn.scene.geometry import (
     Grid,
     cut_faces,
     depth_range,
@@ -210,7 +210,7 @@ def test_any_map_of_any_shape(height: int, width: int, samples: int, values: lis
 def test_depth_ranges() -> None:
     depth_m = np.linspace(0, 100, 10_001, dtype=np.float32).reshape(1, -1)
     assert depth_range(depth_m) == pytest.approx((2, 98), abs=0.02)
-    assert depth_range(depth_m, None) == depth_range(depth_m, "robust")
+    assert depth_range(depth_m) == depth_range(depth_m, "robust")
     assert depth_range(depth_m, "full") == pytest.approx((0.01, 100))
     assert depth_range(depth_m, (0.5, 8)) == (0.5, 8)
     assert depth_range(np.full((2, 2), 4.0)) == pytest.approx((3.8, 4.2))

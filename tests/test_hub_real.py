@@ -17,13 +17,14 @@ from huggingface_hub import constants, hf_hub_download
 from PIL import Image
 
 from glpn import hub
+from glpn.access import HubAccess
 from glpn.checkpoint import load_config
-from glpn.convert import load_encoder
 from glpn.errors import HubNotFound
 from glpn.estimator import load_estimator
-from glpn.modeling import GLPNForDepthEstimation, GLPNModel
-from glpn.pretrained import load_located
-from glpn.zoo import MANIFEST, Zoo
+from glpn.model.modeling import GLPNForDepthEstimation, GLPNModel
+from glpn.model.original import load_encoder
+from glpn.model.pretrained import load_located
+from glpn.zoo import MANIFEST, Zoo, locate
 
 pytestmark = [pytest.mark.hub, pytest.mark.timeout(1800)]
 
@@ -59,9 +60,9 @@ def cats():
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_a_published_variant_downloads_verifies_loads_and_gives_the_known_depth(zoo, cats, name):
-    located = hub.locate(name, zoo=zoo)
-    assert hub.is_cached(zoo[name])
-    assert hub.verify(zoo[name])
+    located = locate.locate(name, zoo=zoo)
+    assert locate.is_cached(zoo[name])
+    assert locate.verify(zoo[name])
     model = load_located(GLPNForDepthEstimation, located)
     assert model.config.encoder == "b4"
     assert sum(parameter.numel() for parameter in model.parameters()) == zoo[name].parameters
@@ -82,9 +83,9 @@ def test_kitti_is_in_metres(cats):
 
 
 def test_a_second_look_takes_no_request(zoo, monkeypatch):
-    hub.locate("nyu-b4", zoo=zoo)
+    locate.locate("nyu-b4", zoo=zoo)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert hub.locate("nyu-b4", zoo=zoo).weights.is_file()
+    assert locate.locate("nyu-b4", zoo=zoo).weights.is_file()
 
 
 def test_lock_fills_in_revision_and_digests(tmp_path):
@@ -111,11 +112,11 @@ def test_an_imagenet_encoder_loads_strictly():
 @pytest.mark.parametrize(
     ("repo_id", "filename", "revision", "error"),
     [
-        ("vinvino02/no-such-repository-as-this", "config.json", None, "no repository"),
+        ("vinvino02/no-such-repository-as-this", "config.json", None, "does not exist or is private"),
         ("vinvino02/glpn-nyu", "no-such-file.json", None, "no file"),
         ("vinvino02/glpn-nyu", "config.json", "no-such-branch", "no revision"),
     ],
 )
 def test_what_is_not_there(tmp_path, repo_id, filename, revision, error):
     with pytest.raises(HubNotFound, match=error):
-        hub.fetch(repo_id, filename, revision=revision, cache_dir=tmp_path)
+        hub.fetch(repo_id, filename, HubAccess(revision=revision, cache_dir=tmp_path))

@@ -3,7 +3,6 @@
 import json
 import math
 import pickle
-import time
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,12 +17,13 @@ from transformers import AutoImageProcessor
 from transformers.models.glpn.image_processing_pil_glpn import GLPNImageProcessorPil
 
 from glpn import hub
-from glpn.errors import CheckpointError, ConfigError, PhotoError, PhotoUnreadable
-from glpn.image_processing import (
+from glpn.access import HubAccess
+from glpn.errors import CheckpointError, ConfigError, HubError, PhotoError, PhotoUnreadable, VariantNotTrained
+from glpn.model.image_processing import GLPNFeatureExtractor, GLPNImageProcessor
+from glpn.model.modeling import GLPNForDepthEstimation
+from glpn.model.working_image import (
     MAX_ASPECT,
     MAX_NATIVE_PIXELS,
-    GLPNFeatureExtractor,
-    GLPNImageProcessor,
     native_size,
     resize_depth,
     to_pixel_values,
@@ -175,7 +175,7 @@ def test_a_short_side_becomes_one_divisor(size: tuple[int, int]) -> None:
     assert pixels.min() == 1
 
 
-def test_16_bit_and_grey() -> None:
+def test_16_bit_and_gray() -> None:
     deep = HWC[..., 0].astype(np.uint16) * 257
     expected = GLPNImageProcessor()(HWC[..., 0], return_tensors="np").pixel_values
     assert expected.shape == (1, 3, 64, 96)
@@ -189,7 +189,7 @@ def test_floats_of_0_to_255_that_are_not_whole() -> None:
 
 
 @pytest.mark.parametrize("shape", [(75, 101, 2), (2, 75, 101)])
-def test_grey_with_opacity(shape: tuple[int, ...]) -> None:
+def test_gray_with_opacity(shape: tuple[int, ...]) -> None:
     clear = np.zeros(shape, np.uint8)
     assert GLPNImageProcessor()(clear, return_tensors="np").pixel_values.min() == 1
 
@@ -272,9 +272,9 @@ def test_bad_call_options_are_named(name: str, value: str) -> None:
 
 
 def test_unknown_keywords_are_refused_by_name() -> None:
-    with pytest.raises(TypeError, match="size_divisior"):
+    with pytest.raises(ConfigError, match="size_divisior"):
         GLPNImageProcessor(size_divisior=32)
-    with pytest.raises(TypeError, match="size_divisior"):
+    with pytest.raises(ConfigError, match="size_divisior"):
         GLPNImageProcessor()(HWC, size_divisior=32)
 
 
@@ -332,15 +332,32 @@ def test_a_repository_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     GLPNImageProcessor(size_divisor=64).save_pretrained(tmp_path)
     calls = []
 
-    def fetch(repo_id: str, filename: str, **options: object) -> Path:
-        calls.append((repo_id, filename, options))
+    def fetch(repo_id: str, filename: str, access: HubAccess) -> Path:
+        calls.append((repo_id, filename, access))
         return tmp_path / filename
 
     monkeypatch.setattr(hub, "fetch", fetch)
     options = {"revision": "abc", "cache_dir": tmp_path, "token": "t", "local_files_only": True}
     processor = GLPNImageProcessor.from_pretrained("vinvino02/glpn-nyu", **options)
     assert processor.size_divisor == 64
-    assert calls == [("vinvino02/glpn-nyu", "preprocessor_config.json", options)]
+    assert calls == [("vinvino02/glpn-nyu", "preprocessor_config.json", HubAccess(**options))]
+
+
+def test_a_variant_of_the_zoo_has_its_processor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert GLPNImageProcessor.from_pretrained("rooms-b0") == GLPNImageProcessor()
+    (tmp_path / "m").mkdir()
+    GLPNImageProcessor(size_divisor=64).save_pretrained(tmp_path / "m")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert GLPNImageProcessor.from_pretrained("~/m").size_divisor == 64
+    with pytest.raises(VariantNotTrained, match="nyu-b0"):
+        GLPNImageProcessor.from_pretrained("nyu-b0")
+
+
+@pytest.mark.parametrize("load", [GLPNImageProcessor.from_pretrained, GLPNForDepthEstimation.from_pretrained])
+def test_a_mistyped_folder_is_said_to_be_none(load, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(HubError, match="There is no folder 'models/my-glpn' on this machine either"):
+        load("models/my-glpn", cache_dir=tmp_path)
 
 
 def test_the_feature_extractor_warns_once_and_is_the_processor(tmp_path: Path) -> None:
@@ -437,10 +454,7 @@ def test_resized_depth_does_not_overshoot(h: int, w: int, height: int, width: in
     np.testing.assert_allclose(flat, 3.5, rtol=1e-6)
 
 
-def test_resized_depth_is_its_own_array_and_quick() -> None:
+def test_resized_depth_is_its_own_array() -> None:
     depth = RNG.random((480, 640), np.float32)
     same = resize_depth(depth, (480, 640))
     assert not np.shares_memory(same, depth)
-    start = time.perf_counter()
-    assert resize_depth(depth, (3000, 4000)).shape == (3000, 4000)
-    assert time.perf_counter() - start < 2  # measured: 0.04 s on one core

@@ -3,15 +3,9 @@
 import numpy as np
 import pytest
 
+from glpn.datasets import kitti_benchmark_window
 from glpn.errors import ConfigError, DataError
-from glpn.metrics import (
-    METRICS,
-    crop_mask,
-    depth_metrics,
-    kitti_benchmark_window,
-    mean_metrics,
-    valid_pixels,
-)
+from glpn.evaluation.metrics import METRICS, crop_mask, depth_metrics, mean_metrics, valid_pixels
 
 
 def independent(predicted, truth):

@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import threading
 import zlib
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageFile, PngImagePlugin
 
 from glpn.errors import PhotoError, PhotoNotFound, PhotoTooLarge, PhotoUnreadable
 from glpn.photo import load_photo
@@ -76,7 +77,7 @@ def test_the_photo_does_not_share_memory_with_the_array() -> None:
 
 
 @pytest.mark.parametrize("layout", ["last", "first"])
-def test_one_pixel_high_arrays_are_read_by_their_librarys_layout(layout: str) -> None:
+def test_one_pixel_high_arrays_are_read_by_the_layout_of_their_library(layout: str) -> None:
     row = RAMP[:1]  # (1, 64, 3): one row of RGB, or one channel of 64 × 3
     if layout == "last":
         np.testing.assert_array_equal(load_photo(row).rgb, row)
@@ -112,7 +113,7 @@ def test_integers_and_booleans() -> None:
 def test_values_that_are_no_numbers_are_refused(value: float) -> None:
     array = np.zeros((4, 5, 3), np.float32)
     array[1, 2] = value
-    with pytest.raises(PhotoUnreadable, match=r"3 values that are no numbers.*nan_to_num"):
+    with pytest.raises(PhotoUnreadable, match=r"3 NaN or infinite values.*nan_to_num"):
         load_photo(array)
 
 
@@ -173,14 +174,14 @@ def test_cmyk(kind: str) -> None:
     np.testing.assert_allclose(rgb[8, 8], (254, 0, 0), atol=3)
 
 
-def test_grey_and_one_bit() -> None:
-    grey = Image.fromarray(RAMP[..., 0])
-    np.testing.assert_array_equal(load_photo(encode(grey, "PNG")).rgb, np.repeat(RAMP[..., :1], 3, -1))
-    assert set(load_photo(encode(grey.convert("1"), "PNG")).rgb.ravel()) == {0, 255}
+def test_gray_and_one_bit() -> None:
+    gray = Image.fromarray(RAMP[..., 0])
+    np.testing.assert_array_equal(load_photo(encode(gray, "PNG")).rgb, np.repeat(RAMP[..., :1], 3, -1))
+    assert set(load_photo(encode(gray.convert("1"), "PNG")).rgb.ravel()) == {0, 255}
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_16_bit_grey(kind: str) -> None:
+def test_16_bit_gray(kind: str) -> None:
     levels = (np.arange(256, dtype=np.uint16) * 257).reshape(16, 16)
     np.testing.assert_array_equal(load_photo(encode(Image.fromarray(levels), kind)).rgb[..., 1], levels // 257)
 
@@ -201,7 +202,7 @@ def test_float_tiff(white: float) -> None:
 
 def test_float_tiff_with_nan_is_refused() -> None:
     levels = np.full((4, 4), np.nan, np.float32)
-    with pytest.raises(PhotoUnreadable, match="16 values that are no numbers"):
+    with pytest.raises(PhotoUnreadable, match="16 NaN or infinite values"):
         load_photo(encode(Image.fromarray(levels), "TIFF"))
 
 
@@ -315,7 +316,7 @@ def test_a_huge_header_is_refused_before_decoding(tmp_path: Path) -> None:
     path = tmp_path / "huge.png"
     path.write_bytes(png_header(20000, 20000))
     with pytest.raises(
-        PhotoTooLarge, match=r"huge\.png has 20000 × 20000 pixels \(400\.0 megapixels\).* 100 megapixels"
+        PhotoTooLarge, match=r"huge\.png has 20000 × 20000 pixels \(400\.0 megapixels\).* 50 megapixels"
     ):
         load_photo(path)
 
@@ -323,7 +324,7 @@ def test_a_huge_header_is_refused_before_decoding(tmp_path: Path) -> None:
 def test_the_limit_is_the_callers_not_pillows() -> None:
     """Pillow would warn above 89 and refuse above 179 megapixels."""
     with pytest.raises(PhotoUnreadable, match="cut short"):  # it tried to decode
-        load_photo(png_header(9500, 9999))
+        load_photo(png_header(7100, 7000))
     with pytest.raises(PhotoTooLarge):
         load_photo(png_header(14000, 14000))
     for source in (encode(smooth(20, 30), "PNG"), smooth(20, 30), np.zeros((20, 30, 3))):
@@ -338,7 +339,7 @@ def test_the_limit_is_the_callers_not_pillows() -> None:
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(PhotoNotFound, match=r"nowhere\.jpg"):
         load_photo(tmp_path / "nowhere.jpg")
-    with pytest.raises(PhotoNotFound, match="download web links first"):
+    with pytest.raises(PhotoNotFound, match="download URLs first"):
         load_photo("https://example.org/photo.jpg")
 
 
@@ -369,11 +370,6 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
 def test_not_an_image(data: bytes) -> None:
     with pytest.raises(PhotoUnreadable, match="JPEG"):
         load_photo(data)
-
-
-def test_heic_is_named() -> None:
-    with pytest.raises(PhotoUnreadable, match=r"HEIC photos .* exported as JPEG"):
-        load_photo(b"\0\0\0\x18ftypheic" + b"\0" * 99)
 
 
 def test_zero_bytes(tmp_path: Path) -> None:
@@ -418,3 +414,59 @@ def test_any_damage_gives_a_photo_or_a_photo_error(kind: str, kept: float, chang
         assert str(error).endswith((".", "first."))
     else:
         assert photo.rgb.ndim == 3
+
+
+# --------------------------------------------------------------------------------------- what a stranger may send
+
+
+def test_a_long_side_is_refused_however_few_its_pixels(tmp_path):
+    Image.new("1", (40_000, 1)).save(tmp_path / "wide.png")
+    with pytest.raises(PhotoTooLarge, match="a side may have 30,000"):
+        load_photo(tmp_path / "wide.png")
+
+
+def test_a_gif_with_megabytes_of_comments_is_refused_before_pillow_joins_them():
+    header = b"GIF89a" + (16).to_bytes(2, "little") * 2 + b"\x00\x00\x00"
+    comments = b"!\xfe" + (b"\xff" + b"x" * 255) * 20_000 + b"\x00"
+    with pytest.raises(PhotoUnreadable, match="over 1 MB of text"):
+        load_photo(header + comments + b";")
+    data = io.BytesIO()
+    Image.new("P", (16, 16)).save(data, "GIF", comment=b"a short one")
+    assert load_photo(data.getvalue()).size == (16, 16)
+
+
+def test_a_slow_photo_keeps_no_other_waiting(monkeypatch):
+    """No lock is held while a photo is decoded: a second one is read while the first is stuck."""
+    stuck, release, done = threading.Event(), threading.Event(), []
+    load = ImageFile.ImageFile.load
+
+    def slow(image):
+        if image.size == (13, 7):
+            stuck.set()
+            assert release.wait(60)
+        return load(image)
+
+    monkeypatch.setattr("PIL.BmpImagePlugin.BmpImageFile.load", slow, raising=False)
+    data = io.BytesIO()
+    Image.new("RGB", (13, 7)).save(data, "BMP")
+    thread = threading.Thread(target=lambda: done.append(load_photo(data.getvalue())))
+    thread.start()
+    try:
+        assert stuck.wait(60)
+        tiff = io.BytesIO()
+        Image.new("RGB", (20, 10)).save(tiff, "TIFF")
+        assert load_photo(tiff.getvalue()).size == (10, 20)
+    finally:
+        release.set()
+        thread.join(60)
+
+
+def test_too_little_memory_is_a_sentence(monkeypatch):
+    def full(image):
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", full)
+    data = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(data, "PNG")
+    with pytest.raises(PhotoTooLarge, match="more memory than there is"):
+        load_photo(data.getvalue())

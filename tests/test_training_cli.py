@@ -1,6 +1,7 @@
 """train, evaluate, distill, synthesize and publish from end to end on tiny data."""
 
 import csv
+import hashlib
 import json
 import sys
 
@@ -11,24 +12,27 @@ from training_support import ALONE, TINY, scenes, tiny_glpn, write_pairs
 from transformers import GLPNForDepthEstimation as TransformersGLPN
 
 from glpn import load_estimator
-from glpn.cli import main
+from glpn.checkpoint import save_safetensors
+from glpn.commands import main, training
+from glpn.configuration import GLPNConfig
 from glpn.errors import ConfigError, ManifestError
 from glpn.hub.upload import plan_upload
-from glpn.training import cli
+from glpn.model.modeling import GLPNForDepthEstimation
 from glpn.training.publish import Publication, write_publication
 from glpn.training.recipe import RecipeRun, fresh_network, read_recipe, save_result
+from glpn.training.teacher import ConvolutionalTeacher, Ensemble, TeacherConfig, save_teacher
 from glpn.zoo import Zoo
 
 
 @pytest.fixture(autouse=True)
 def small_encoders(monkeypatch):
     """Let the presets be tiny, so that a whole command fits into seconds."""
-    original = cli.GLPNConfig.from_encoder.__func__
+    original = training.GLPNConfig.from_encoder.__func__
 
     def from_encoder(cls, encoder, **overrides):
         return original(cls, encoder, **(TINY | overrides))
 
-    monkeypatch.setattr(cli.GLPNConfig, "from_encoder", classmethod(from_encoder))
+    monkeypatch.setattr(training.GLPNConfig, "from_encoder", classmethod(from_encoder))
 
 
 @pytest.fixture
@@ -93,7 +97,7 @@ def test_train_nyu_with_the_deep_loss_from_another_checkpoint(tmp_path, data, fo
 
 def test_training_starts_from_the_imagenet_encoder_by_default(tmp_path, data, monkeypatch):
     encoder = tiny_glpn(seed=5).glpn
-    monkeypatch.setattr(cli, "load_encoder", lambda name: encoder)
+    monkeypatch.setattr(training, "load_encoder", lambda name: encoder)
     out = tmp_path / "run"
     arguments = ("train", "--root", data, "--out", out, "--size", 64, 64, "--batch", 4, "--epochs", 1, "--lr", 0)
     assert run(*arguments) == 0
@@ -134,7 +138,7 @@ def test_synthesize_then_train_on_the_shards(tmp_path, capsys):
 
 
 def test_rendering_without_a_ray_caster_says_what_to_install(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "glpn.training.synthesis.generation", None)
+    monkeypatch.setitem(sys.modules, "glpn.synthesis.shards", None)
     assert run("synthesize", "--frames", 1, "--out", tmp_path / "rooms") == 1
     assert "pip install 'glpn[synthesize]'" in capsys.readouterr().err
 
@@ -167,7 +171,7 @@ def test_training_data_of_no_known_size_needs_one(data, tmp_path, capsys):
 
 
 def test_the_robustness_option_prints_fifteen_rows(data, folder, capsys, monkeypatch):
-    monkeypatch.setattr("glpn.training.evaluation.STRENGTHS", (1,))
+    monkeypatch.setattr("glpn.evaluation.scores.STRENGTHS", (1,))
     assert run("evaluate", "--model", folder, "--root", data, "--robustness", "--resolution", 64) == 0
     assert capsys.readouterr().out.count("/") >= 15
 
@@ -248,6 +252,44 @@ def test_a_stage_starts_from_the_one_it_names(tmp_path):
     assert all(torch.equal(value, started[name]) for name, value in network.state_dict().items())
 
 
+def test_a_recipe_starts_from_a_network_that_was_given_and_learns_from_an_ensemble(tmp_path, capsys):
+    config = GLPNConfig.from_encoder("b0", max_depth=10.0)
+    given = tmp_path / "given.safetensors"
+    torch.manual_seed(0)
+    network = GLPNForDepthEstimation(config)
+    save_safetensors(network.state_dict(), given)
+    checksum = hashlib.sha256(given.read_bytes()).hexdigest()
+    text = f"""[given]
+path = {json.dumps(str(given))}
+sha256 = "{checksum}"
+""" + RECIPE.replace('teacher = "teacher"\n', ENSEMBLE)
+    (tmp_path / "tiny.toml").write_text(text)
+    runner = RecipeRun(read_recipe(tmp_path / "tiny.toml"), tmp_path / "run", ALONE)
+    save_teacher(ConvolutionalTeacher(TeacherConfig(channels=(4, 8, 16, 16, 32))), made(runner, "teacher"))
+    task = runner._task(runner.recipe.stages[1])
+    assert all(torch.equal(value, task.network.state_dict()[name]) for name, value in network.state_dict().items())
+    (ensemble,) = task._teacher
+    assert isinstance(ensemble, Ensemble) and ensemble.short_sides == (64, 32)
+    assert isinstance(ensemble.networks[1], GLPNForDepthEstimation)
+    given.write_bytes(b"another")
+    with pytest.raises(ConfigError, match="starts from"):
+        runner._task(runner.recipe.stages[1])
+    given.unlink()
+    with pytest.raises(ConfigError, match="can't be read"):
+        runner._task(runner.recipe.stages[1])
+
+
+ENSEMBLE = """start = "given"
+ensemble = [{ stage = "teacher", short_side = 64 }, { stage = "given", short_side = 32 }]
+"""
+
+
+def made(runner, stage):
+    path = runner.result(stage)
+    path.parent.mkdir(parents=True)
+    return path
+
+
 def test_half_precision_changes_little(tmp_path):
     network = tiny_glpn().eval()
     save_result(network, tmp_path)
@@ -261,6 +303,7 @@ def test_half_precision_changes_little(tmp_path):
     [
         ('teacher = "teacher"', 'teacher = "somebody"', "somebody"),
         ('task = "teacher"', 'task = "cook"', "cook"),
+        ('teacher = "teacher"', 'ensemble = [{ stage = "nobody", short_side = 64 }]', "nobody"),
         ("[model]", "[model", "can't be read"),
         ('encoder = "b0"', 'decoder = "b0"', "encoder"),
         ("size = [64, 64]\nscale", "size = [60, 64]\nscale", "multiples of 32"),
@@ -272,8 +315,9 @@ def test_recipes_that_can_not_be(tmp_path, old, new, says):
         read_recipe(tmp_path / "bad.toml")
 
 
-def test_the_committed_recipe_can_be_read(pytestconfig, monkeypatch):
-    recipe = read_recipe(pytestconfig.rootpath / "recipes" / "rooms-b0.toml")
+@pytest.mark.parametrize("name", ["rooms-b0", "rooms-b0-closeups", "rooms-b0-ensemble", "streets-b0"])
+def test_the_committed_recipes_can_be_read(pytestconfig, name):
+    recipe = read_recipe(pytestconfig.rootpath / "recipes" / f"{name}.toml")
     assert recipe.stages[-1].task == "glpn"
 
 
@@ -296,7 +340,7 @@ def test_publish_writes_card_and_row_and_compares_with_the_hub(folder, server, c
     card = (folder / "README.md").read_text()
     assert card.startswith("---\nlicense: apache-2.0\n")
     assert "eight pictures" in card
-    assert "delta1 0.5" in card
+    assert "| δ1 | 0.5 |" in card
     spec = Zoo.load(extra=[folder / "manifest_row.json"])["rooms-tiny"]
     assert spec.source.repo_id == "me/rooms"
     assert spec.parameters == sum(p.numel() for p in tiny_glpn().parameters())

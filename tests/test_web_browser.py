@@ -1,64 +1,43 @@
 """The page in Chromium: what a visitor sees and does. Screenshots are left in artifacts/ to be looked at."""
 
+import io
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
-from web_support import ROOT, served
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, expect
+from web_support import ARTIFACTS, DESKTOP, PATIENCE_MS, PHONE, served
 
-from glpn.web.links import PAGES
+from glpn.web.choices import PAGES
+from glpn.web.pages.estimate import TAB_LABELS
 from glpn.web.samples import SAMPLES
 from glpn.zoo import Zoo
 
 pytestmark = pytest.mark.browser
-ARTIFACTS = ROOT / "artifacts"
-CHROMIUM = {
-    "executable_path": "/usr/bin/chromium",
-    "args": [
-        "--no-sandbox",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--use-gl=angle",  # WebGL without a graphics card
-        "--use-angle=swiftshader",
-        "--enable-unsafe-swiftshader",
-        "--use-fake-device-for-media-stream",  # a camera
-        "--use-fake-ui-for-media-stream",
-    ],
-}
-DESKTOP = {"viewport": {"width": 1400, "height": 900}}
 SMALL = {"width": 900, "height": 640}  # where WebGL in software has less to draw
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-NAMES = {"depth": "Depth", "slider": "Slider", "3d": "3D", "measure": "Measure", "statistics": "Statistics"}
-HEATMAP = "#heatmap .heatmaplayer image"
+NAMES = TAB_LABELS
+DEPTH = "#depth .depth-view[data-painted]"
+MAP = "#depth .depth-pane[data-kind=depth] .depth-frame"
+BAR = "getComputedStyle(document.querySelector('{} .depth-ramp')).backgroundImage"
 DRAWN_3D = "document.querySelector('#surface .figure-plot')?._fullLayout?.scene?._scene?.glplot"
+MOVING = ".photo3d[data-state=moving]"
 DRAWN = {
-    "depth": f"document.querySelector('{HEATMAP}')",
-    "slider": "document.querySelectorAll('#slider img').length == 2",
+    "photo3d": f"document.querySelector('{MOVING}')",
+    "depth": f"document.querySelector('{DEPTH}')",
     "3d": DRAWN_3D,
     "measure": "!document.querySelector('.measure-stage').hidden",
+    "play": "document.querySelector('.play')?.play?.live",
     "statistics": "document.querySelector('#histogram .barlayer path')",
 }
-CAMERA = "structuredClone(document.querySelector('#surface .figure-plot').layout.scene.camera)"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    ARTIFACTS.mkdir(exist_ok=True)
-    expect.set_options(timeout=20_000)  # a condition holds soon on an idle machine; tests share theirs
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(**CHROMIUM)  # type: ignore[arg-type]
-        yield browser
-        browser.close()
+SCENE = "document.querySelector('#surface .figure-plot').layout.scene"
+CAMERA = f"structuredClone({SCENE}.camera)"
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +83,12 @@ class Visitor:
             self.foreign.append(url)
 
     def open(self, query: str = "") -> Page:
+        """Open the page at its depth map, unless `query` names another tab."""
+        if "tab=" not in query:
+            query += ("&" if query else "?") + "tab=depth"
         self.page.goto(self.address + query)
-        self.page.wait_for_selector(HEATMAP, state="attached", timeout=30_000)
+        if "tab=depth" in query:
+            self.page.wait_for_selector(DEPTH, state="attached")
         return self.page
 
     def tab(self, name: str) -> None:
@@ -113,7 +96,7 @@ class Visitor:
 
     def show_3d(self) -> None:
         self.tab("3D")
-        self.page.wait_for_function(DRAWN_3D, timeout=30_000)
+        self.page.wait_for_function(DRAWN_3D, timeout=PATIENCE_MS)
 
     def go_to(self, name: str) -> None:
         self.page.locator("#pages").get_by_role("tab", name=name, exact=True).click()
@@ -145,14 +128,16 @@ def visit(browser: Browser, profile: BrowserContext, address: str) -> Iterator[C
 
 @contextmanager
 def redrawn(page: Page, selector: str) -> Iterator[None]:
-    """Wait until the figure has been drawn anew."""
-    plot = f"document.querySelector('{selector} .figure-plot').dataset.revision"
+    """Wait until the figure or the depth picture has been drawn anew."""
+    plot = "(({ revision, painted }) => revision ?? painted)"
+    plot += f"(document.querySelector('{selector} :is(.figure-plot, .depth-view)').dataset)"
     before = page.evaluate(plot)
     yield
-    page.wait_for_function(f"{plot} !== {json.dumps(before)}", timeout=20_000)
+    page.wait_for_function(f"{plot} !== {json.dumps(before)}", timeout=PATIENCE_MS)
 
 
-def centre(box: Locator, x: float = 0.5, y: float = 0.5) -> tuple[float, float]:
+def center(box: Locator, x: float = 0.5, y: float = 0.5) -> tuple[float, float]:
+    expect(box).to_be_visible()
     frame = box.bounding_box()
     assert frame is not None
     return frame["x"] + x * frame["width"], frame["y"] + y * frame["height"]
@@ -171,62 +156,126 @@ def no_sideways_scroll(page: Page) -> bool:
 def test_a_photo_becomes_metres_and_a_surface(embedded: str, visit: Callable[..., Visitor]) -> None:
     visitor = visit(embedded)
     page = visitor.open()
-    expect(page.locator("#status")).to_contain_text("when this example was made")
-    page.set_input_files("#photo input[type=file]", SAMPLES[3].photo)
-    expect(page.locator("#photo img")).to_have_attribute("src", re.compile("lounge"))
-    with redrawn(page, "#heatmap"):
-        page.get_by_role("button", name="Estimate depth").click()
-        expect(page.locator("#status")).not_to_contain_text("example", timeout=60_000)
-    page.mouse.move(*centre(page.locator("#heatmap .nsewdrag")))
-    hover = page.locator("#heatmap .hoverlayer")
-    expect(hover).to_contain_text(re.compile(r"x \d+, y \d+ · \d\.\d\d m"))
+    expect(page.locator("#status")).to_contain_text("(precomputed)")
+    with redrawn(page, "#depth"):  # a small model runs at once
+        page.set_input_files("#photo input[type=file]", SAMPLES[3].photo)
+    expect(page.locator("#photo img")).to_have_attribute("src", re.compile("office"))
+    expect(page.locator("#status")).not_to_contain_text("(precomputed)")
+    page.mouse.move(*center(page.locator(MAP)))
+    expect(page.locator(f"{MAP} .depth-read")).to_have_text(re.compile(r"^\d\.\d+ m ± \d\.\d+( or more)?$"))
     visitor.shot("depth-embedded")
     visitor.show_3d()
     visitor.shot("surface-embedded")
 
 
-# Notes when the page is up, and when the still picture is seen, how wide and of which shape.
-WATCH_STILL = """new MutationObserver(() => {
-  const still = document.querySelector("#heatmap .figure-still");
-  if (document.querySelector("#go")) window.up ??= performance.now();
-  if (!still?.naturalWidth || !still.checkVisibility()) return;
-  window.seen ??= performance.now();
-  window.stillWidth = still.clientWidth;
-  (window.shapes ??= new Set()).add((still.naturalWidth / still.naturalHeight).toFixed(2));
-}).observe(document, { childList: true, subtree: true, attributes: true });"""
+def center_of_canvas(page: Page) -> list[int]:
+    """Return the colors of some pixels of the moving photo, as the visitor sees them."""
+    png = page.locator(".photo3d-stage").screenshot()
+    with Image.open(io.BytesIO(png)) as image:
+        return list(image.convert("RGB").resize((40, 30)).tobytes())
 
 
-def test_the_first_visit_shows_a_finished_example_within_a_second(visit: Callable[..., Visitor]) -> None:
+def test_the_first_visit_opens_with_a_photo_that_moves_and_needs_no_plotly(visit: Callable[..., Visitor]) -> None:
     visitor = visit(fresh=True)
-    page = visitor.page
-    page.add_init_script(WATCH_STILL)
+    page, asked = visitor.page, []
+    page.on("request", lambda request: asked.append(request.url))
     page.goto(visitor.address)
-    page.wait_for_function("window.seen")
-    took = page.evaluate("window.seen - window.up")
-    print(f"finished example {took:.0f} ms after the page was up")
-    assert took < 1000
-    page.wait_for_selector(HEATMAP, state="attached", timeout=30_000)
-    expect(page.locator("#heatmap .figure-still")).to_be_hidden()
-    drawn = page.locator("#heatmap .nsewdrag").bounding_box()
-    assert drawn is not None
-    assert abs(page.evaluate("window.stillWidth") - drawn["width"]) < 40  # nothing jumps
+    page.wait_for_selector(MOVING)
+    before = center_of_canvas(page)
+    page.wait_for_function("document.querySelector('.photo3d').photo3d.eye.x !== 0")
+    assert center_of_canvas(page) != before
+    assert not [url for url in asked if "plotly" in url]
+    visitor.shot("photo3d")
 
 
-def test_a_link_with_a_sample_shows_that_one_from_the_first(visit: Callable[..., Visitor]) -> None:
-    visitor = visit(fresh=True)
-    visitor.page.add_init_script(WATCH_STILL)
-    visitor.open("?sample=coffee")
-    assert visitor.page.evaluate("[...window.shapes]") == ["1.50"]  # the default sample's is 1.33
+def test_a_photo_moves_without_another_click(embedded: str, visit: Callable[..., Visitor]) -> None:
+    page = visit(embedded, fresh=True).page
+    page.goto(embedded)
+    page.wait_for_selector(MOVING)
+    before = page.locator(".photo3d-still").get_attribute("src")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Use your own photo").click()
+    chooser.value.set_files(SAMPLES[3].photo)
+    expect(page.locator(".photo3d-still")).not_to_have_attribute("src", str(before))
+    page.wait_for_selector(MOVING)
+    expect(page.locator("#status")).to_contain_text("±")
+    expect(page.locator("#status .stale, .stale")).to_have_count(0)
 
 
-def test_the_viewing_angle_survives_colours_texture_detail_and_shape(visit: Callable[..., Visitor]) -> None:
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_the_result_stands_near_the_top(visit: Callable[..., Visitor], scheme: str) -> None:
+    visitor = visit(color_scheme=scheme, reduced_motion="reduce", **PHONE)
+    page = visitor.page
+    page.goto(visitor.address)
+    page.wait_for_selector(MOVING)
+    for tabs in ("#pages", "#tabs"):
+        buttons = page.locator(f"{tabs} > .tab-wrapper > [role=tablist] > [role=tab]")
+        assert len({round(box["y"]) for button in buttons.all() if (box := button.bounding_box())}) == 1
+    photo, choices = (page.locator(name).bounding_box() for name in (MOVING, "#choices"))
+    assert photo and choices and photo["y"] < 844 / 4 and photo["y"] + photo["height"] < choices["y"]
+    assert no_sideways_scroll(page)
+    page.screenshot(path=ARTIFACTS / f"phone-{scheme}-first.png")
+    visitor.go_to("About")
+    expect(page.locator("#pages").get_by_role("tab", name="About", exact=True)).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_on_a_phone_an_estimate_brings_its_result_into_view(visit: Callable[..., Visitor], motion: str) -> None:
+    visitor = visit(reduced_motion=motion, **PHONE)
+    page = visitor.page
+    page.add_init_script(
+        """window.scrolls = [];
+        const scroll = Element.prototype.scrollIntoView;
+        Element.prototype.scrollIntoView = function (how) {
+          if (this.id === "results") window.scrolls.push(how.behavior);
+          scroll.call(this, how);
+        };"""
+    )
+    visitor.open()
+    page.locator("#go").click()
+    page.wait_for_function(
+        "scrolls.length && Math.abs(document.querySelector('#results').getBoundingClientRect().y) < 2"
+    )
+    expect(page.locator("#tabs")).to_be_in_viewport()
+    expect_put_back(page)
+    page.screenshot(path=ARTIFACTS / "phone-estimated.png")
+    assert page.evaluate("scrolls") == ["auto" if motion == "reduce" else "smooth"]
+
+
+def test_reduced_motion_is_respected(visit: Callable[..., Visitor]) -> None:
+    visitor = visit(reduced_motion="reduce")
+    page = visitor.page
+    page.goto(visitor.address)
+    page.wait_for_selector(MOVING)
+    before = center_of_canvas(page)
+    page.wait_for_timeout(700)  # a tenth of a sway
+    assert center_of_canvas(page) == before
+
+
+def test_a_factor_is_applied_at_once_and_other_settings_mark_the_result(visit: Callable[..., Visitor]) -> None:
+    page = visit().open()
+    page.locator("#settings").get_by_text("Settings").click()
+    page.locator("#view-camera").get_by_text("Field of view").click()
+    expect(page.locator("#status")).to_contain_text("camera 63° (set by you)")
+    page.locator("#view-flip").get_by_role("checkbox").check()
+    expect(page.locator("#status .stale")).to_be_visible()
+
+
+def test_what_can_not_run_leads_to_the_zoo(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open()
+    page.locator("#picker [data-missing=nyu-b2]").click(force=True)  # disabled for assistive technology
+    expect(page.locator("#pages").get_by_role("tab", name="Zoo", exact=True)).to_have_attribute("aria-selected", "true")
+
+
+def test_the_viewing_angle_survives_colors_texture_detail_and_shape(visit: Callable[..., Visitor]) -> None:
     visitor = visit(viewport=SMALL)
     page = visitor.open("?detail=draft&texture=depth")
     visitor.show_3d()
     home = page.evaluate(CAMERA)
-    page.mouse.move(*centre(page.locator("#surface canvas").first))
+    page.mouse.move(*center(page.locator("#surface canvas").first))
     page.mouse.down()
-    page.mouse.move(*centre(page.locator("#surface canvas").first, 0.3, 0.4), steps=5)
+    page.mouse.move(*center(page.locator("#surface canvas").first, 0.3, 0.4), steps=5)
     page.mouse.up()
     page.wait_for_function(f"JSON.stringify({CAMERA}) !== {json.dumps(json.dumps(home, separators=(',', ':')))}")
     turned = page.evaluate(CAMERA)
@@ -249,6 +298,12 @@ def test_view_buttons_look_from_where_they_say(visit: Callable[..., Visitor]) ->
     for name, axis, sign in (("Top", "z", 1), ("Side", "x", 1), ("Front", "y", -1)):
         page.get_by_role("button", name=name, exact=True).click()
         page.wait_for_function(f"{sign} * {CAMERA}.eye.{axis} > 1.5")
+        plan = "{projection: camera.projection.type, grid: xaxis.dtick, heights: zaxis.visible}"
+        seen = page.evaluate(f"(({{camera, xaxis, zaxis}}) => ({plan}))({SCENE})")
+        if name == "Top":
+            assert seen == {"projection": "orthographic", "grid": 0.5, "heights": False}
+        else:
+            assert (seen["projection"], seen["heights"]) == ("perspective", True)
         visitor.shot(f"surface-{name.lower()}")
     page.locator("#surface").get_by_role("button", name="Full screen").click()
     page.wait_for_function("document.fullscreenElement?.classList.contains('figure')")
@@ -262,80 +317,79 @@ def test_view_buttons_look_from_where_they_say(visit: Callable[..., Visitor]) ->
     page.wait_for_function(f"Math.abs({CAMERA}.eye.x - {before['eye']['x']}) > 0.01")
 
 
-def test_colours_never_run_the_model(visit: Callable[..., Visitor]) -> None:
+def test_colors_and_range_are_drawn_without_a_request(visit: Callable[..., Visitor]) -> None:
     visitor = visit()
     page = visitor.open()
     status = page.locator("#status").inner_text()
-    scale = "document.querySelector('#heatmap .figure-plot').layout.coloraxis.colorscale[0][1]"
-    before = page.evaluate(scale)
-    with redrawn(page, "#heatmap"):
-        page.locator("#results").get_by_label("Colours").click()
+    ramp = BAR.format("#depth")
+    before = page.evaluate(ramp)
+    with redrawn(page, "#depth"):
+        page.locator("#results").get_by_label("Colors").click()
         page.get_by_role("option", name="magma").click()
-    assert page.evaluate(scale) != before
-    with redrawn(page, "#heatmap"):
-        page.get_by_text("Fixed", exact=True).click()
+    assert page.evaluate(ramp) != before
+    page.locator("#view-range").get_by_text("Fixed", exact=True).click()
     expect(page.get_by_label("From (m)")).to_be_visible()
-    assert page.evaluate("document.querySelector('#heatmap .figure-plot').layout.coloraxis.cmax") == 10
+    expect(page.locator("#depth .depth-ticks span").last).to_have_text("10 m")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    with redrawn(page, "#depth"):
+        page.get_by_role("button", name="Sharpen edges with the photo").click()
+    page.get_by_role("button", name="Zoom in").click()
+    page.get_by_role("button", name="Slider").click()
+    expect(page.get_by_role("slider", name="Where the right picture begins")).to_be_visible()
+    assert not asked
     assert page.locator("#status").inner_text() == status
 
 
-def test_two_clicks_measure_a_distance(visit: Callable[..., Visitor]) -> None:
-    visitor = visit()
-    page = visitor.open()
-    visitor.tab("Measure")
-    photo = page.locator(".measure-photo")
-    expect(photo).to_be_visible()
-    photo.scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelector('.measure-photo').naturalWidth > 0")
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
-    readout = page.locator(".measure-depth")
-    page.mouse.move(*centre(photo, 0.5, 0.95))  # the floor before the camera's feet
-    expect(readout).to_have_text(re.compile(r"^\d\.\d\d m$"))
-    elsewhere = readout.inner_text()
-    page.mouse.move(*centre(photo, 0.2, 0.8))
-    expect(readout).not_to_have_text(elsewhere)
-    under = readout.inner_text()
-    assert not asked
-    page.mouse.click(*centre(photo, 0.2, 0.8))
-    expect(page.locator(".measure-point")).to_have_count(1)
-    found = re.search(r"Pair 1(\d\.\d\d) m", page.locator("#distances").inner_text().replace("\t", ""))
-    assert found
-    assert float(found[1]) == pytest.approx(float(under.removesuffix(" m")), abs=0.03)
-    page.mouse.click(*centre(photo, 0.8, 0.6))
-    expect(page.locator(".measure-line")).to_have_count(1)
-    expect(page.locator("#distances")).to_contain_text(re.compile(r"Pair 1\d\.\d\d m\d\.\d\d m\d\.\d\d m"))
-    visitor.shot("measure")
-    page.locator(".measure-stage").focus()
-    page.keyboard.press("ArrowRight")
-    expect(readout).to_be_visible()
-    page.keyboard.press("Enter")
-    expect(page.locator(".measure-point")).to_have_count(3)
-    page.get_by_role("button", name="Take back the last point").click()
-    expect(page.locator(".measure-point")).to_have_count(2)
-    page.get_by_role("button", name="Clear", exact=True).click()
-    expect(page.locator(".measure-point")).to_have_count(0)
+def test_the_depth_picture_is_read_by_mouse_and_keyboard_at_any_zoom(visit: Callable[..., Visitor]) -> None:
+    page = visit().open()
+    read = page.locator(f"{MAP} .depth-read")
+    page.mouse.move(*center(page.locator(MAP), 0.5, 0.02))
+    high = float(read.inner_text().split()[0])
+    page.mouse.move(*center(page.locator(MAP), 0.5, 0.98))
+    expect(read).not_to_have_text(re.compile(f"^{high}"))
+    photo = page.locator("#depth .depth-pane[data-kind=photo]")
+    expect(photo.locator(".depth-read")).to_have_text(read.inner_text())  # both panes are read at one place
+    page.mouse.move(0, 0)
+    stage = page.locator("#depth .depth-panes")
+    stage.focus()
+    for key in ("+", "+", "ArrowDown", "ArrowRight"):
+        page.keyboard.press(key)
+    expect(page.locator("#depth [role=status]")).to_have_text(re.compile(r"^x \d+, y \d+: \d"))
+    one, two = (box.bounding_box() for box in page.locator("#depth .depth-frame").all())
+    assert one and two
+    assert one["width"] == pytest.approx(two["width"], abs=1)
+    assert one["height"] == pytest.approx(two["height"], abs=1)
 
 
-def test_slider_statistics_and_files(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+def test_the_depth_picture_is_saved_as_it_is_seen(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    page = visit().open("?sample=coffee")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save picture").click()
+    assert download.value.suggested_filename == "coffee_depth_picture.png"
+    download.value.save_as(tmp_path / "picture.png")
+    with Image.open(tmp_path / "picture.png") as picture:
+        assert picture.width > 1500
+        assert len(picture.convert("RGB").getcolors(1 << 22) or ()) > 1000
+
+
+def test_statistics_and_files(visit: Callable[..., Visitor], tmp_path: Path) -> None:
     visitor = visit()
     page = visitor.open("?sample=coffee")
-    visitor.tab("Slider")
-    expect(page.locator("#slider img")).to_have_count(2)
-    visitor.shot("slider")
     visitor.tab("Statistics")
     expect(page.locator("#numbers")).to_contain_text("Median")
     page.wait_for_selector("#histogram .barlayer path", state="attached")
     visitor.shot("statistics")
     visitor.tab("Files")
-    link = page.get_by_role("link", name="NumPy array, float32")
-    expect(link).to_be_visible(timeout=20_000)
+    file = page.get_by_role("button", name="NumPy array, float32")
+    expect(page.locator("#files tr", has=file)).to_contain_text("≈ 960 kB")
     with page.expect_download() as download:
-        link.click()
+        file.click()
     download.value.save_as(tmp_path / "depth.npy")
     assert (tmp_path / "depth.npy").stat().st_size > 900_000
     assert download.value.suggested_filename == "coffee_depth_m.npy"
-    expect(page.locator("#files tbody")).not_to_contain_text("being written", timeout=60_000)
+    expect(page.get_by_role("link", name="NumPy array, float32")).to_be_visible()
+    expect(page.locator("#files a")).to_have_count(1)
     visitor.shot("files")
 
 
@@ -347,7 +401,7 @@ def test_a_link_brings_the_choices_to_a_fresh_profile(visit: Callable[..., Visit
     visitor.show_3d()
     with redrawn(page, "#surface"):
         page.locator("#view-texture").get_by_text("Depth", exact=True).click()
-    page.locator("#scene").get_by_text("Indoor (NYU)").click()
+    page.locator("#picker [data-model=nyu-b4]").click()
     expect(page.locator("#card")).to_contain_text("Indoor (NYU Depth V2), MiT-b4")
     page.get_by_role("button", name="Copy link").click()
     box = page.locator("#link-box input, #link-box textarea")
@@ -359,17 +413,34 @@ def test_a_link_brings_the_choices_to_a_fresh_profile(visit: Callable[..., Visit
 
     other = visit(fresh=True)
     other.page.goto(link)
-    other.page.wait_for_function(DRAWN_3D, timeout=30_000)
+    other.page.wait_for_function(DRAWN_3D, timeout=PATIENCE_MS)
     expect(other.page.locator("#photo img")).to_have_attribute("src", re.compile("coffee"))
     expect(other.page.locator("#card")).to_contain_text("Indoor (NYU Depth V2), MiT-b4")
     expect(other.page.locator("#view-texture").get_by_label("Depth")).to_be_checked()
 
 
+@pytest.mark.parametrize("options", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_the_box_with_the_link_floats_and_closes(visit: Callable[..., Visitor], options: dict[str, Any]) -> None:
+    page = visit(**options).open()
+    top = "document.querySelector('#pages').getBoundingClientRect().y"
+    before, panel = page.evaluate(top), page.locator("#link")
+    expect(panel).to_be_hidden()
+    for close in (lambda: page.keyboard.press("Escape"), page.get_by_role("button", name="Close", exact=True).click):
+        page.get_by_role("button", name="Copy link").click()
+        expect(panel).to_be_in_viewport(ratio=1)
+        expect(panel.locator("input, textarea")).to_have_value(re.compile("tab=depth"))
+        assert page.evaluate(top) == before
+        page.screenshot(path=ARTIFACTS / f"link-{page.evaluate('innerWidth')}.png")
+        close()
+        expect(panel).to_be_hidden()
+    assert page.evaluate(top) == before
+
+
 def test_a_hostile_link_is_ignored_with_a_note(visit: Callable[..., Visitor]) -> None:
-    page = visit().open("?model=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E&tab=nowhere&fov=1e9&sample=../../etc")
-    expect(page.locator("#status")).to_contain_text(
-        "The link's model, sample, tab, fov is not something this page knows"
-    )
+    visitor = visit()
+    page = visitor.page
+    page.goto(visitor.address + "?model=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E&tab=nowhere&fov=1e9&sample=../../etc")
+    expect(page.locator("#status")).to_contain_text("not known here: model, sample, tab, fov.")
     expect(page.locator("#card")).to_contain_text("Rooms")
 
 
@@ -381,6 +452,8 @@ def test_untrained_models_can_be_looked_at_not_run(visit: Callable[..., Visitor]
     toast = page.locator(".toast-body")
     expect(toast).to_contain_text("kitti-b2 can't be run")
     assert "Traceback" not in toast.inner_text()
+    title = page.locator(".toast-title").evaluate("(title) => getComputedStyle(title, '::before').content")
+    assert title == '"That didn\'t work"'
     visitor.shot("untrained")
 
 
@@ -389,20 +462,21 @@ def test_without_the_hub_it_explains_and_offers_the_embedded_model(
 ) -> None:
     page = visit(embedded).open("?model=nyu-b4")
     page.get_by_role("button", name="Estimate depth").click()
-    expect(page.locator(".toast-body")).to_contain_text("245 MB from vinvino02/glpn-nyu", timeout=20_000)
+    expect(page.locator(".toast-body")).to_contain_text("245 MB from vinvino02/glpn-nyu", timeout=PATIENCE_MS)
     page.get_by_role("button", name="Use the embedded model instead").click()
-    expect(page.locator("#status")).not_to_contain_text("example", timeout=60_000)
+    expect(page.locator("#status")).not_to_contain_text("(precomputed)", timeout=PATIENCE_MS)
     expect(page.locator("#card")).to_contain_text("Rooms")
     expect(page.get_by_role("button", name="Use the embedded model instead")).to_have_count(0)
 
 
-def test_a_download_shows_megabytes_and_stops_within_a_second(visit: Callable[..., Visitor]) -> None:
+def test_a_download_shows_megabytes_and_stops(visit: Callable[..., Visitor]) -> None:
     page = visit().open("?model=nyu-b4")
     page.get_by_role("button", name="Estimate depth").click()
     expect(page.locator("#progress")).to_contain_text(re.compile(r"Downloading nyu-b4: \d.* MB of 400 MB, 2\.5 MB/s"))
     page.locator("#stop").click()
-    expect(page.locator("#progress progress")).to_have_count(0, timeout=1500)
-    expect(page.locator(".toast-body")).to_contain_text("Stopped")
+    expect(page.locator("#progress progress")).to_have_count(0)
+    expect(page.locator(".toast-body.info")).to_contain_text("Stopped")
+    expect(page.locator(".toast-body.error")).to_have_count(0)
     expect_put_back(page)
 
 
@@ -412,7 +486,6 @@ def test_a_file_that_is_no_image_is_refused_in_one_sentence(visit: Callable[...,
     broken.write_bytes(SAMPLES[0].photo.read_bytes()[:3000])
     page.set_input_files("#photo input[type=file]", broken)
     expect(page.locator("#photo img")).to_have_attribute("src", re.compile("broken"))
-    page.get_by_role("button", name="Estimate depth").click()
     expect(page.locator(".toast-body")).to_contain_text("broken.jpg")
     expect(page.locator(".toast-body b")).to_have_count(0)
     expect_put_back(page)
@@ -423,72 +496,102 @@ def test_a_file_that_is_no_image_is_refused_in_one_sentence(visit: Callable[...,
     expect_put_back(page)
 
 
+def test_a_photo_of_twelve_megapixels_takes_at_most_250_kb_to_show(
+    embedded: str, visit: Callable[..., Visitor], tmp_path: Path
+) -> None:
+    own = tmp_path / "own.jpg"
+    with Image.open(SAMPLES[0].photo) as sample:
+        sample.resize((4000, 3000)).save(own, quality=92)
+    assert own.stat().st_size > 500_000
+    page = visit(embedded, fresh=True).open("?tab=photo3d")
+    page.wait_for_selector(MOVING)
+    finished: list[Request] = []
+    page.on("requestfinished", lambda request: finished.append(request))
+
+    def comes(end: str) -> AbstractContextManager[Any]:
+        return page.expect_event("requestfinished", lambda request: request.url.endswith(end), timeout=PATIENCE_MS)
+
+    with comes("/own.jpg"), comes("-photo.jpg"), comes("-depth.png"):
+        page.set_input_files("#photo input[type=file]", own)
+    sizes = [request.sizes() for request in finished]
+    assert 20_000 < sum(size["responseBodySize"] + size["responseHeadersSize"] for size in sizes) <= 250_000
+    expect(page.locator("#photo img")).to_have_js_property("naturalWidth", 800)
+    expect(page.locator("#status")).to_contain_text("rooms-b0")
+
+
 def test_two_visitors_never_see_each_other(visit: Callable[..., Visitor]) -> None:
     one, two = visit(), visit(fresh=True)
-    one.open("?sample=coffee")
-    two.open("?sample=armchair")
-    one.tab("Slider")
-    two.tab("Slider")
-    for visitor, width in ((one, 600), (two, 611)):
-        image = visitor.page.locator("#slider img").first
-        expect(image).to_be_visible()
-        visitor.page.wait_for_function("document.querySelector('#slider img').naturalWidth > 0")
-        assert image.evaluate("image => image.naturalWidth") == width
+    for visitor, sample, width in ((one, "coffee", 600), (two, "stairs", 640)):
+        page = visitor.open(f"?sample={sample}")
+        assert page.evaluate("document.querySelector('#depth .depth-view').depthView.value.size[0]") == width
+        assert (
+            page.evaluate("document.querySelector('#depth .depth-view').depthView.panes[0].photo.naturalWidth") == width
+        )
 
 
 def test_files_vanish_when_the_page_is_left(browser: Browser, tmp_path: Path, tmp_path_factory: Any) -> None:
     own = tmp_path_factory.mktemp("own") / "own.jpg"
     own.write_bytes(SAMPLES[1].photo.read_bytes())
+
+    def visitors_photos() -> list[Path]:
+        """Return all photos but the example's, which belongs to the app."""
+        return [path for path in tmp_path.rglob("*.jpg") if path.parent.name != "first"]
+
     with served("fake", tmp_path) as url:
         context = browser.new_context(**DESKTOP)  # type: ignore[arg-type]
         visitor = Visitor(context, url)
         page = visitor.open()
-        visitor.tab("Slider")
-        expect(page.locator("#slider img")).to_have_count(2)
         page.get_by_label("Remove Image").first.click()  # upon which Gradio tells of the sample as of an upload
         page.set_input_files("#photo input[type=file]", own)
-        expect(page.locator("#status")).to_contain_text("belongs to the photo before")
+        expect(page.locator("#status")).to_contain_text("0.25 s")
         assert len(list(tmp_path.rglob("own.jpg"))) == 1
-        assert list((tmp_path / "sessions").rglob("*.jpg"))
+        assert visitors_photos()
         probe = browser.new_context().new_page()
         context.close()
-        for _ in range(100):
-            if not list(tmp_path.rglob("*.jpg")):
+        for _ in range(1200):
+            if not visitors_photos():
                 break
             probe.wait_for_timeout(100)
         probe.context.close()
-        assert not list(tmp_path.rglob("*.jpg"))
+        assert not visitors_photos()
         assert SAMPLES[0].photo.exists()
 
 
 def test_compare_draws_one_range_and_a_difference(embedded: str, visit: Callable[..., Visitor]) -> None:
     visitor = visit(embedded)
-    page = visitor.open()
+    page = visitor.open("?sample=living")
     visitor.go_to("Compare models")
     page.locator("#compare-go").click()
-    page.wait_for_selector("#maps .heatmaplayer image", state="attached", timeout=60_000)
-    expect(page.locator("#agreement")).to_contain_text("rooms-b0, flip averaged")
-    assert page.locator("#maps .heatmaplayer image").count() == 2
-    page.wait_for_selector("#difference .heatmaplayer image", state="attached")
+    page.wait_for_selector("#maps .depth-view[data-painted]", timeout=PATIENCE_MS)
+    expect(page.locator("#agreement")).to_contain_text("Distance from the truth")
+    expect(page.locator("#maps .depth-name")).to_have_text(["Photo", "truth", "rooms-b0", "rooms-b0 minus truth"])
+    page.mouse.move(*center(page.locator("#maps .depth-frame").nth(1), 0.5, 0.9))
+    reads = page.locator("#maps .depth-read").all_inner_texts()
+    assert "±" not in reads[1]
+    assert "±" in reads[2]
+    assert re.fullmatch(r"[+-]?\d+\.\d\d m", reads[3])
     visitor.shot("compare")
+    page.locator("#maps").get_by_role("button", name="Slider").click()
+    page.locator("#maps").get_by_label("Left picture").select_option("truth")
+    expect(page.locator("#maps .over .depth-name")).to_have_text("Photo")  # it has changed sides with the truth
+    page.get_by_role("slider", name="Where the right picture begins").focus()
+    page.keyboard.press("ArrowRight")
+    visitor.shot("compare-slider")
 
-    scale = "document.querySelector('{} .figure-plot').layout.coloraxis.colorscale[0][1]"
-    figures = page.locator("#agreement").inner_text()  # seconds of each run included
-    before = page.evaluate(scale.format("#maps"))
+    before = page.evaluate(BAR.format("#maps [data-kind=depth]"))
     with redrawn(page, "#maps"):
-        page.locator("#compare-colors").get_by_label("Colours").click()
+        page.locator("#compare-colors").get_by_label("Colors").click()
         page.get_by_role("option", name="magma").click()
-    after = page.evaluate(scale.format("#maps"))
+    after = page.evaluate(BAR.format("#maps [data-kind=depth]"))
     assert after != before
     visitor.go_to("Estimate")
-    page.wait_for_function(f"{scale.format('#heatmap')} === {json.dumps(after)}")
     expect(page.locator("#view-colors input")).to_have_value("magma")
-    with redrawn(page, "#heatmap"):
+    assert page.evaluate(BAR.format("#depth")).split("(")[2] == after.split("(")[2]  # the same first color
+    with redrawn(page, "#depth"):
         page.locator("#view-near").get_by_text("Far", exact=True).click()
     visitor.go_to("Compare models")
-    page.wait_for_function("document.querySelector('#maps .figure-plot').layout.coloraxis.reversescale === false")
     expect(page.locator("#compare-near").get_by_label("Far")).to_be_checked()
-    assert page.locator("#agreement").inner_text() == figures
+    assert page.evaluate(BAR.format("#maps [data-kind=depth]")).split("(")[2] != after.split("(")[2]
 
 
 def test_evaluate_tells_how_far_the_estimate_is_from_the_truth(
@@ -497,11 +600,15 @@ def test_evaluate_tells_how_far_the_estimate_is_from_the_truth(
     visitor = visit(embedded)
     page = visitor.page
     page.goto(embedded + "?at=evaluate")
-    page.locator("#evaluate-sample").click()
-    page.wait_for_selector("#evaluate-errors .heatmaplayer image", state="attached", timeout=60_000)
+    page.locator("#evaluate-samples").get_by_text("Living room").click()
+    page.wait_for_selector("#evaluate-maps .depth-view[data-painted]", timeout=PATIENCE_MS)
     expect(page.locator("#evaluate-table tbody tr")).to_have_count(9)
-    assert page.locator("#evaluate-maps .heatmaplayer image").count() == 2
+    expect(page.locator("#evaluate-maps .depth-pane")).to_have_count(4)
     expect(page.locator("#evaluate-stop")).to_be_disabled()
+    page.mouse.move(*center(page.locator("#evaluate-maps .depth-frame").nth(2), 0.5, 0.9))
+    reads = page.locator("#evaluate-maps .depth-read").all_inner_texts()
+    assert re.fullmatch(r"\d\.\d+ m ± \d\.\d+( or more)?", reads[2])
+    assert re.fullmatch(r"[+-]?\d+ %|not measured", reads[3])
     table = page.locator("#evaluate-table").inner_text()
     with redrawn(page, "#evaluate-maps"):
         page.locator("#evaluate-near").get_by_text("Far", exact=True).click()
@@ -519,14 +626,12 @@ def test_evaluate_tells_how_far_the_estimate_is_from_the_truth(
 
 def test_a_photo_comes_from_the_camera_and_from_the_clipboard(visit: Callable[..., Visitor]) -> None:
     page = visit(permissions=["camera", "clipboard-read", "clipboard-write"]).open()
-    photo, run = page.locator("#photo"), page.get_by_role("button", name="Estimate depth")
+    photo = page.locator("#photo")
     photo.get_by_label("Remove Image").click()
     photo.get_by_label("Capture from camera").click()
     photo.get_by_text("Click to Access Webcam").click()
     page.wait_for_function("document.querySelector('#photo video')?.videoWidth > 0")  # before that it takes nothing
     photo.get_by_label("capture photo").click()
-    expect(page.locator("#status")).to_contain_text("belongs to the photo before")
-    run.click()
     expect(page.locator("#status")).to_contain_text("0.25 s")
     page.evaluate(
         """async () => {
@@ -538,23 +643,21 @@ def test_a_photo_comes_from_the_camera_and_from_the_clipboard(visit: Callable[..
     )
     photo.get_by_label("Remove Image").click()
     photo.get_by_label("Paste from clipboard").click()
-    expect(page.locator("#status")).to_contain_text("belongs to the photo before")
-    run.click()
-    expect(page.locator("#status")).not_to_contain_text("belongs")
     page.locator("#tabs").get_by_role("tab", name="Statistics").click()
     expect(page.locator("#numbers")).to_contain_text("160 × 128")
 
 
-def test_who_waits_sees_a_place_in_the_queue(visit: Callable[..., Visitor]) -> None:
+def test_one_visitors_download_keeps_nobody_waiting(visit: Callable[..., Visitor]) -> None:
     one, two = visit(), visit(fresh=True)
     one.open("?model=nyu-b4")
     two.open()
     one.page.get_by_role("button", name="Estimate depth").click()
     expect(one.page.locator("#progress")).to_contain_text("Downloading")
     two.page.get_by_role("button", name="Estimate depth").click()
-    expect(two.page.locator("#progress")).to_contain_text(re.compile(r"queue: \d+/\d+"))
-    one.page.locator("#stop").click()
     expect(two.page.locator("#status")).to_contain_text("0.25 s")
+    expect(one.page.locator("#progress")).to_contain_text("Downloading")
+    one.page.locator("#stop").click()
+    expect_put_back(one.page)
 
 
 @pytest.mark.parametrize("at", PAGES)
@@ -575,7 +678,7 @@ def test_zoo_filters_and_hides_the_hosts_actions_from_strangers(
     page.locator("#zoo-filter").get_by_text("Published").click()
     expect(page.locator("#zoo-table tbody tr")).to_have_count(2)
     page.get_by_role("button", name="Verify").click()
-    expect(page.locator("#zoo-said")).to_contain_text("as they should be", timeout=20_000)
+    expect(page.locator("#zoo-said")).to_contain_text("files verified", timeout=PATIENCE_MS)
     visitor.shot("zoo")
     stranger = visit(public)
     stranger.open()
@@ -609,7 +712,7 @@ def test_every_page_is_accessible_and_fits(
         page.wait_for_function(drawn)
         look(tab)
     visitor.tab("Files")
-    expect(page.locator("#files tbody")).not_to_contain_text("being written", timeout=60_000)
+    expect(page.locator("#files tbody tr").first).to_be_visible()
     look("files")
     for name in ("Compare models", "Evaluate", "Zoo", "About"):
         visitor.go_to(name)
@@ -628,23 +731,30 @@ def test_the_keyboard_reaches_the_button_and_every_tab(visit: Callable[..., Visi
     visitor = visit()
     page = visitor.open()
     seen: list[str] = []
-    for _ in range(60):
+    for _ in range(90):
         page.keyboard.press("Tab")
         seen.append(
             page.evaluate("document.activeElement.innerText || document.activeElement.getAttribute('aria-label') || ''")
         )
-        if "3D" in seen:
+        if "3D" in seen and "Estimate depth" in seen:
             break
-    assert any("Playroom" in text for text in seen)
+    assert any("Sofa" in text for text in seen)
     assert "Estimate depth" in seen
     assert "3D" in seen
 
 
 def test_dark_and_light_redraw_the_figure(visit: Callable[..., Visitor]) -> None:
     visitor = visit(color_scheme="light")
-    page = visitor.open()
-    ink = "document.querySelector('#heatmap .figure-plot').layout.font.color"
+    page = visitor.open("?tab=statistics&sample=coffee")
+    page.wait_for_function(DRAWN["statistics"])
+    ink = "document.querySelector('#histogram .figure-plot').layout.font.color"
     before = page.evaluate(ink)
-    with redrawn(page, "#heatmap"):
-        page.get_by_role("button", name="Theme").click()
+    with redrawn(page, "#histogram"):
+        page.get_by_role("button", name="Dark / light").click()
     assert page.evaluate(ink) != before
+    scale = "document.querySelector('#histogram .figure-plot').layout.coloraxis.colorscale[0][1]"
+    before = page.evaluate(scale)
+    with redrawn(page, "#histogram"):
+        page.locator("#results").get_by_label("Colors").click()
+        page.get_by_role("option", name="magma").click()
+    assert page.evaluate(scale) != before

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from glpn import load_estimator
+from glpn.photo import load_photo
 from glpn.web.samples import FOLDER, PER_METRE, SAMPLES, VARIANT, finished
 
 
@@ -14,9 +15,10 @@ def estimator() -> object:
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.id)
 def test_the_shipped_result_is_the_embedded_models(sample, estimator) -> None:
-    rgb, kept = finished(sample)
+    kept = finished(sample)
     fresh = estimator(sample.photo)
-    assert kept.size == rgb.shape[:2] == fresh.size
+    assert kept.photo is not None
+    assert kept.size == kept.photo.rgb.shape[:2] == fresh.size
     assert (kept.variant, kept.working_size, kept.camera) == (fresh.variant, fresh.working_size, fresh.camera)
     np.testing.assert_allclose(kept.depth_m, fresh.depth_m, atol=0.5 / PER_METRE + 2e-3)
 
@@ -27,5 +29,13 @@ def test_every_photo_is_credited_and_small() -> None:
         assert sample.id in credits_file
         assert sample.credit
         assert sample.photo.stat().st_size < 200_000
-    assert {path.stem for path in FOLDER.glob("*.jpg")} == {sample.id for sample in SAMPLES}
+    files = {path.name for sample in SAMPLES for path in (sample.photo, sample.thumbnail)}
+    assert {path.name for path in FOLDER.glob("*.jpg")} == files
+    assert sum(sample.thumbnail.stat().st_size for sample in SAMPLES) <= 120_000
     assert {sample.place for sample in SAMPLES} == {"indoor", "outdoor"}
+
+
+def test_all_are_in_color() -> None:
+    for sample in SAMPLES:
+        rgb = load_photo(sample.photo).rgb.astype(int)
+        assert np.ptp(rgb, axis=2).mean() > 10, sample.id

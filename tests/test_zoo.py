@@ -19,17 +19,17 @@ from hypothesis import strategies as st
 
 from glpn import hub
 from glpn.checkpoint import load_config, load_state
-from glpn.cli import main
+from glpn.commands import main
+from glpn.commands.zoo import TABLE_BEGIN, TABLE_END, table
 from glpn.configuration import ENCODERS, GLPNConfig
 from glpn.errors import CheckpointError, ManifestError, UnknownModel, VariantNotTrained
-from glpn.modeling import GLPNForDepthEstimation
-from glpn.zoo import MANIFEST, PACKAGE, ModelSpec, Zoo, parse_manifest
-from glpn.zoo_cli import TABLE_BEGIN, TABLE_END, table
-from glpn.zoo_lock import set_value
+from glpn.model.modeling import GLPNForDepthEstimation
+from glpn.zoo import MANIFEST, PACKAGE, ModelSpec, Zoo, locate, parse_manifest
+from glpn.zoo.lock import set_value
 
 ROOT = Path(__file__).parents[1]
 TEXT = MANIFEST.read_text(encoding="utf-8")
-SCHEMA = json.loads((PACKAGE / "weights_manifest.schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads((MANIFEST.with_name("weights_manifest.schema.json")).read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
@@ -99,7 +99,7 @@ def test_what_is_embedded_is_what_the_manifest_says(zoo):
     embedded = [spec for spec in zoo if spec.status == "embedded"]
     assert embedded
     for spec in embedded:
-        located = hub.locate(spec.id, zoo=zoo)
+        located = locate.locate(spec.id, zoo=zoo)
         config = load_config(located.config)
         assert (config.encoder, config.max_depth) == (spec.encoder, spec.max_depth_m)
         assert load_state(located.weights)
@@ -114,9 +114,9 @@ def test_unknown_names_and_untrained_variants_say_what_to_do(zoo):
         zoo["nyu-b9"]
     for name in ("nyu-b9", "./nowhere", "/nowhere/at/all", "a/b/c", ""):
         with pytest.raises(UnknownModel):
-            hub.locate(name, zoo=zoo)
+            locate.locate(name, zoo=zoo)
     with pytest.raises(VariantNotTrained, match=r"nvidia/mit-b2 is public.*train.*distil.*'owner/name'.*rooms-b0"):
-        hub.locate("nyu-b2", zoo=zoo)
+        locate.locate("nyu-b2", zoo=zoo)
 
 
 def test_a_users_rows_are_added_and_may_replace(tmp_path, monkeypatch, zoo):
@@ -135,14 +135,14 @@ def test_a_users_own_folder_beside_his_manifest(tmp_path, zoo):
     shutil.copytree(zoo["rooms-b0"].folder, folder)
     source = {"kind": "folder", "path": "models/mine", "files": row()["source"]["files"]}
     own = Zoo.load(extra=[write(tmp_path / "own.json", row(status="local", source=source))])
-    assert hub.locate("mine", zoo=own).weights == folder / "model.safetensors"
+    assert locate.locate("mine", zoo=own).weights == folder / "model.safetensors"
     with (folder / "model.safetensors").open("r+b") as file:
         file.write(b"x")
     with pytest.raises(CheckpointError, match=r"not the file that own\.json lists"):
-        hub.locate("mine", zoo=own)
+        locate.locate("mine", zoo=own)
     (folder / "model.safetensors").unlink()
     with pytest.raises(CheckpointError, match="is missing"):
-        hub.verify(own["mine"])
+        locate.verify(own["mine"])
 
 
 def change(document, path, value):
@@ -217,8 +217,45 @@ def test_manifests_that_cant_be_read(tmp_path):
     (tmp_path / "latin.json").write_bytes(b"\xff")
     with pytest.raises(ManifestError, match="can't be read"):
         Zoo.load(extra=[tmp_path / "latin.json"])
-    with pytest.raises(ManifestError, match="can't be read"):
+    with pytest.raises(ManifestError, match="not a regular file"):
         Zoo.load(extra=[tmp_path])
+    (tmp_path / "large.json").write_bytes(b" " * (5 << 20))
+    with pytest.raises(ManifestError, match="larger than 4 MiB"):
+        Zoo.load(extra=[tmp_path / "large.json"])
+    with pytest.raises(ManifestError, match="There is no manifest"):
+        Zoo.load(extra=["~nobody-of-this-name/own.json"])
+
+
+def test_a_manifest_as_windows_writes_it(tmp_path):
+    (tmp_path / "own.json").write_text(json.dumps({"schema": 1, "variants": [row()]}), encoding="utf-8-sig")
+    assert "mine" in Zoo.load(extra=[tmp_path / "own.json"])
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"schema": 1, "variants": [{"id": "\x1b[2J\u202e\x9b"}]},
+        {"schema": 1, "variants": [], "\x9b\ud800": 1},
+        {"schema": 1, "variants": [{"id": json.loads("[" * 900 + "]" * 900)}]},
+        {"schema": 10**400, "variants": []},
+        {"schema": 1, "variants": {"a": 1}},
+    ],
+)
+def test_what_a_manifest_holds_is_cleaned_before_it_is_shown(tmp_path, document):
+    with pytest.raises(ManifestError) as refused:
+        parse_manifest(json.dumps(document), path=tmp_path / "\x1b[31m.json")
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 500
+
+
+def test_a_manifest_of_many_keys_takes_no_quadratic_time(tmp_path):
+    """100,000 keys, and 5,000 variants: a comparison of each with each would take minutes."""
+    keys = json.dumps({"schema": 1, "variants": [], **{str(number): 0 for number in range(100_000)}})
+    with pytest.raises(ManifestError, match="unknown keys"):
+        parse_manifest(keys, path=tmp_path / "keys.json")
+    rows = [row() | {"id": f"mine-{number}"} for number in range(5_000)]
+    specs = parse_manifest(json.dumps({"schema": 1, "variants": rows}), path=tmp_path / "rows.json")
+    assert len(specs) == 5_000
 
 
 names = st.one_of(
@@ -318,7 +355,7 @@ def test_json_for_scripts(capsys, tmp_path, zoo):
     assert main(["zoo", "path", "rooms-b0", *common]) == 0
     assert Path(json.loads(capsys.readouterr().out)["weights"]).is_file()
     assert main(["zoo", "verify", "rooms-b0", *common]) == 0
-    assert json.loads(capsys.readouterr().out) == {"rooms-b0": "3 files are as they should be"}
+    assert json.loads(capsys.readouterr().out) == {"rooms-b0": "3 files verified"}
 
 
 def test_info_explains(capsys, tmp_path):
@@ -460,7 +497,7 @@ def test_the_readmes_table_is_the_manifests(zoo):
 def test_a_wheel_carries_manifest_and_weights(tmp_path, zoo):
     source = tmp_path / "source"
     shutil.copytree(PACKAGE, source / "glpn", symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "weights_manifest.json", "README.md", "LICENSE", "NOTICE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
         if (ROOT / name).exists():
             shutil.copy(ROOT / name, source)
     command = [
@@ -479,8 +516,8 @@ def test_a_wheel_carries_manifest_and_weights(tmp_path, zoo):
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "installed")
-        assert archive.read("glpn/weights_manifest.json").decode() == TEXT
-    code = "from glpn.zoo import Zoo; from glpn.hub import locate; print(locate('rooms-b0', zoo=Zoo.load()).weights)"
+        assert archive.read("glpn/zoo/weights_manifest.json").decode() == TEXT
+    code = "from glpn.zoo import Zoo, locate; print(locate.locate('rooms-b0', zoo=Zoo.load()).weights)"
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "installed")}
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True

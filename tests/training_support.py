@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 
 from glpn.configuration import GLPNConfig
-from glpn.modeling import GLPNForDepthEstimation
-from glpn.training.datasets import Pair
+from glpn.datasets import Pair
+from glpn.model.modeling import GLPNForDepthEstimation
 from glpn.training.distributed import Group
 
 ALONE = Group(0, 1, torch.device("cpu"))
@@ -27,7 +27,7 @@ def tiny_glpn(seed: int = 0, **overrides) -> GLPNForDepthEstimation:
 
 
 def scene(seed: int, size: tuple[int, int] = (64, 64)) -> Pair:
-    """A colourful picture of a sloping floor and one box, with its depth."""
+    """A colorful picture of a sloping floor and one box, with its depth."""
     rng = np.random.default_rng(seed)
     height, width = size
     depth = np.repeat(np.linspace(rng.uniform(4, 8), rng.uniform(1, 2), height)[:, None], width, 1)

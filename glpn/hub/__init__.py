@@ -1,33 +1,16 @@
 """Verified files from the Hugging Face Hub. Nothing else in the project touches the network.
 
-`fetch` brings one file of a repository; `locate` turns a variant id, a repository or a folder into the files of a
-checkpoint.
+`fetch` brings one file of a repository. What a variant's name stands for is decided in `glpn.zoo`.
 """
 
-from .download import (
-    Progress,
-    bytes_on_disk,
-    cache_folder,
-    fetch,
-    megabytes,
-    remove_repo,
-    repo_state,
-    sha256_of,
-)
-from .locate import LocatedCheckpoint, fetch_weights, is_cached, locate, verify
+from .download import bytes_on_disk, cache_folder, fetch, megabytes, remove_repo, repo_state, sha256_of
 
 __all__ = [
-    "LocatedCheckpoint",
-    "Progress",
     "bytes_on_disk",
     "cache_folder",
     "fetch",
-    "fetch_weights",
-    "is_cached",
-    "locate",
     "megabytes",
     "remove_repo",
     "repo_state",
     "sha256_of",
-    "verify",
 ]

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,27 +21,21 @@ from huggingface_hub import (
     HfApi,
     constants,
     get_hf_file_metadata,
+    get_token,
     hf_hub_download,
     hf_hub_url,
     scan_cache_dir,
     try_to_load_from_cache,
 )
-from huggingface_hub.errors import CacheNotFound, FileMetadataError, HfHubHTTPError
+from huggingface_hub.errors import CacheNotFound, FileMetadataError
 from huggingface_hub.file_download import HfFileMetadata, repo_folder_name
 
-from glpn.errors import (
-    Cancelled,
-    HubBusy,
-    HubCorrupt,
-    HubOffline,
-    HubStorage,
-)
+from glpn.access import DEFAULT_ACCESS, HubAccess, Progress, Question
+from glpn.errors import Cancelled, HubBusy, HubCorrupt, HubDenied, HubOffline, HubStorage
 from glpn.files import write_atomically
 
-from .failures import FAILURES, Wanted, translated
+from .failures import BAD_TOKEN, FAILURES, Wanted, seconds_to_wait, translated
 
-Progress = Callable[[int, int | None, float], None]
-Question = Callable[[], bool]
 Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
@@ -48,48 +43,35 @@ logger = logging.getLogger(__name__)
 HASH_CHUNK_BYTES = 1 << 20
 SPARE_DISK_BYTES = 1 << 16
 RETRY_WAITS_S = (1.0, 3.0, 8.0)
-LONGEST_WAIT_S = 60.0
+LONGEST_WAIT_S = 300.0  # the Hub counts requests in windows of five minutes
 
 
 def fetch(
     repo_id: str,
     filename: str,
+    access: HubAccess = DEFAULT_ACCESS,
     *,
-    revision: str | None = None,
     sha256: str | None = None,
     size: int | None = None,
-    cache_dir: str | PathLike[str] | None = None,
-    token: str | None = None,
-    local_files_only: bool = False,
-    rehash: bool = False,
-    progress: Progress | None = None,
-    cancelled: Question | None = None,
 ) -> Path:
     """Return the path of a file of a Hub repository, downloaded if need be and verified.
 
-    revision          commit hash, branch, tag or "refs/pr/N"; None is "main"
-    sha256, size      what the file has to have; where None, the digest that the Hub states decides
-    cache_dir         the Hub cache; None is huggingface_hub's own ($HF_HOME, $HF_HUB_CACHE)
-    token             None uses the token that `hf auth login` or $HF_TOKEN left
-    local_files_only  make no request
-    rehash            hash the file even if it was verified before and has the same size and time
-    progress          told (bytes, total bytes or None, bytes per second) during a download
-    cancelled         asked between pieces; `Cancelled` is raised when it says True
+    sha256, size   what the file has to have; where None, the digest that the Hub states decides
 
     A file at a commit hash that is cached takes no request; at a branch, the Hub is asked whether it has a newer one,
     and the cached one serves if it does not answer. Raises a `HubError` that says what to do, or `Cancelled`. Nothing
     unverified is ever returned, and nothing that failed to verify is kept.
     """
-    wanted = Wanted(repo_id, filename, revision or constants.DEFAULT_REVISION, cache_folder(cache_dir))
-    verify = partial(_verified, wanted=wanted, sha256=sha256, size=size, rehash=rehash, cancelled=cancelled)
+    wanted = Wanted(repo_id, filename, access.revision or constants.DEFAULT_REVISION, cache_folder(access.cache_dir))
+    verify = partial(_verified, wanted=wanted, sha256=sha256, size=size, access=access)
     try:
         cached = cached_file(wanted)
-        if cached and (local_files_only or is_commit(wanted.revision)):
+        if cached and (access.local_files_only or is_commit(wanted.revision)):
             return verify(cached)
-        if local_files_only:
+        if access.local_files_only:
             raise HubOffline(f"{wanted} is not in the cache folder {wanted.cache}.")
         try:
-            remote = _remote(wanted, token, cancelled)
+            remote = _remote(wanted, access)
         except (HubOffline, HubBusy) as error:
             if not cached:
                 raise
@@ -100,12 +82,12 @@ def fetch(
         now = replace(wanted, revision=str(remote.commit_hash))
         if cached := cached_file(now):
             return verify(cached, etag=remote.etag)
-        with _lock(wanted, cancelled):
+        with _lock(wanted, access.cancelled):
             cached = cached_file(now)  # another thread or process may have been faster
             if not cached:
                 _check_disk(wanted, remote.size or size or 0)
                 _sweep(wanted, str(remote.etag))
-                cached = _download(wanted, token, progress, cancelled)
+                cached = _download(wanted, access)
             return verify(cached, etag=remote.etag)
     except FAILURES as error:
         raise translated(error, wanted) from error
@@ -128,15 +110,17 @@ def repo_state(repo_id: str, ref: str, *, token: str | None = None) -> tuple[str
 
 
 def bytes_on_disk(repo_id: str, *, cache_dir: str | PathLike[str] | None = None) -> int:
-    """Return what a repository takes in the Hub cache, conversions included."""
-    folder = repo_folder(Wanted(repo_id, "", "", cache_folder(cache_dir)))
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+    """Return what a repository takes in the Hub cache, conversions and what it shares with others included."""
+    return sum(_contents(Wanted(repo_id, "", "", cache_folder(cache_dir))).values())
 
 
 def remove_repo(repo_id: str, *, cache_dir: str | PathLike[str] | None = None) -> int:
-    """Remove a repository from the Hub cache, with what was noted or converted here; return the bytes freed."""
+    """Remove a repository from the Hub cache, with what was noted or converted here; return the bytes freed.
+
+    What other repositories share with it stays, and is not counted.
+    """
     wanted = Wanted(repo_id, "the cache", "", cache_folder(cache_dir))
-    freed = bytes_on_disk(repo_id, cache_dir=cache_dir)
+    contents = _contents(wanted)
     try:
         scan = scan_cache_dir(wanted.cache)
         commits = [commit.commit_hash for repo in scan.repos if repo.repo_id == repo_id for commit in repo.revisions]
@@ -146,7 +130,13 @@ def remove_repo(repo_id: str, *, cache_dir: str | PathLike[str] | None = None) -
     except OSError as error:
         raise translated(error, wanted) from error
     shutil.rmtree(repo_folder(wanted), ignore_errors=True)  # what is left if no revision was ever whole
-    return freed - bytes_on_disk(repo_id, cache_dir=cache_dir)
+    return sum(size for path, size in contents.items() if not path.exists())
+
+
+def _contents(wanted: Wanted) -> dict[Path, int]:
+    """Return the bytes of each file of a repository, once, those in the cache's shared store included."""
+    files = {path.resolve() for path in repo_folder(wanted).rglob("*") if path.is_file()}
+    return {path: path.stat().st_size for path in files}
 
 
 def sha256_of(path: Path, cancelled: Question | None = None) -> str:
@@ -181,37 +171,66 @@ def _is_sha256(etag: str | None) -> bool:
     return etag is not None and re.fullmatch(r"[0-9a-f]{64}", etag) is not None
 
 
-def _remote(wanted: Wanted, token: str | None, cancelled: Question | None) -> HfFileMetadata:
+def _remote(wanted: Wanted, access: HubAccess) -> HfFileMetadata:
     """Ask the Hub for commit, ETag and size, without the minutes of retrying that `hf_hub_download` spends on it."""
+    token = access.given_token or get_token()
+    if token and not re.fullmatch(r"[!-~]+", token):
+        raise HubDenied(f"{BAD_TOKEN} It was needed for {wanted}.")
 
     def ask() -> HfFileMetadata:
         url = hf_hub_url(wanted.repo_id, wanted.name, revision=wanted.revision)
-        metadata = get_hf_file_metadata(url, token=token, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+        metadata = get_hf_file_metadata(url, token=access.given_token, timeout=constants.HF_HUB_ETAG_TIMEOUT)
         if metadata.commit_hash is None or metadata.etag is None:
             raise FileMetadataError("without commit hash or ETag")
         return metadata
 
-    return _retrying(ask, wanted, cancelled)
+    return _retrying(ask, wanted, access.cancelled)
 
 
-def _download(wanted: Wanted, token: str | None, progress: Progress | None, cancelled: Question | None) -> Path:
-    # Plain HTTP: the Xet client calls back from a thread of its own and drops what that raises, so that a download
-    # through it can't be stopped. The Hub serves every file both ways.
-    constants.HF_HUB_DISABLE_XET = True
-
+def _download(wanted: Wanted, access: HubAccess) -> Path:
     def download() -> Path:
-        return Path(
-            hf_hub_download(
-                wanted.repo_id,
-                wanted.name,
-                revision=wanted.revision,
-                cache_dir=wanted.cache,
-                token=token,
-                tqdm_class=_bar_class(progress, cancelled),
+        with _PLAIN_HTTP:
+            return Path(
+                hf_hub_download(
+                    wanted.repo_id,
+                    wanted.name,
+                    revision=wanted.revision,
+                    cache_dir=wanted.cache,
+                    token=access.given_token,
+                    tqdm_class=_bar_class(access.progress, access.cancelled),
+                )
             )
-        )
 
-    return _retrying(download, wanted, cancelled)
+    return _retrying(download, wanted, access.cancelled)
+
+
+class _PlainHttp:
+    """Has huggingface_hub download without Xet inside, and as before once the last thread has left.
+
+    The Xet client calls back from a thread of its own and drops what that raises, so that a download through it can't
+    be stopped. The Hub serves every file both ways.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before = False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._before = constants.HF_HUB_DISABLE_XET
+            self._inside += 1
+            constants.HF_HUB_DISABLE_XET = True
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                constants.HF_HUB_DISABLE_XET = self._before
+
+
+_PLAIN_HTTP = _PlainHttp()  # the constant belongs to the process, and so does this
 
 
 def _retrying(action: Callable[[], Result], wanted: Wanted, cancelled: Question | None) -> Result:
@@ -226,12 +245,7 @@ def _retrying(action: Callable[[], Result], wanted: Wanted, cancelled: Question 
             if not waits_s or not isinstance(problem, HubBusy):
                 raise problem from error
             logger.info("%s Trying again.", problem)
-            _pause(min(max(waits_s.pop(0), _retry_after_s(error)), LONGEST_WAIT_S), cancelled)
-
-
-def _retry_after_s(error: BaseException) -> float:
-    value = error.response.headers.get("Retry-After", "") if isinstance(error, HfHubHTTPError) else ""
-    return float(value) if value.isdecimal() else 0.0
+            _pause(min(max(waits_s.pop(0), seconds_to_wait(error)), LONGEST_WAIT_S), cancelled)
 
 
 def _pause(seconds: float, cancelled: Question | None) -> None:
@@ -243,7 +257,7 @@ def _pause(seconds: float, cancelled: Question | None) -> None:
 
 def _stop_if(cancelled: Question | None) -> None:
     if cancelled is not None and cancelled():
-        raise Cancelled("Stopped. Nothing half-written was kept.")
+        raise Cancelled("Stopped. No partial file was kept.")
 
 
 def _bar_class(progress: Progress | None, cancelled: Question | None) -> Any:
@@ -319,26 +333,25 @@ def _verified(
     wanted: Wanted,
     sha256: str | None,
     size: int | None,
-    rehash: bool,
+    access: HubAccess,
     etag: str | None = None,
-    cancelled: Question | None = None,
 ) -> Path:
     """Return `path` if its content is what was expected; otherwise remove it and raise `HubCorrupt`."""
     stat = path.stat()
     record = record_path(path, wanted)
-    known = None if rehash else read_record(record, stat)
+    known = None if access.force_download else read_record(record, stat)
     if known is not None and sha256 in (None, known):
         return path
     # The name of a blob in the Hub cache is the ETag with which it came.
     etag = path.readlink().name if path.is_symlink() else etag
-    actual = sha256_of(path, cancelled)
+    actual = sha256_of(path, access.cancelled)
     expected, found = sha256 or actual, actual
     if sha256 is None and etag is not None:
         if _is_sha256(etag):
             expected = etag
         elif is_commit(etag):  # a file outside LFS: its ETag is git's SHA-1 of it
             git = hashlib.sha1(f"blob {stat.st_size}\0".encode(), usedforsecurity=False)
-            expected, found = etag, _digest(path, git, cancelled)
+            expected, found = etag, _digest(path, git, access.cancelled)
     if expected != found:
         _remove(path, record)
         raise _wrong_content(wanted, expected, found, "It was removed; try again.")
@@ -352,7 +365,7 @@ def _verified(
 def _wrong_content(wanted: Wanted, expected: str, found: str, consequence: str) -> HubCorrupt:
     return HubCorrupt(
         f"{wanted} is not the expected file: its digest is {found}, not {expected}. {consequence} "
-        "If that does not help, somebody has changed the file: ask before you trust it."
+        "If that does not help, the file may have been modified: ask its owner before trusting it."
     )
 
 
@@ -371,7 +384,7 @@ def _digest(path: Path, hasher: Any, cancelled: Question | None) -> str:
 
 
 def record_path(path: Path, wanted: Wanted) -> Path:
-    """Where it is noted that a cached file was verified: beside the snapshots of its repository."""
+    """Where it is noted that a cached file was verified: next to the snapshots of its repository."""
     repo = repo_folder(wanted)
     return repo / "verified" / path.relative_to(repo / "snapshots").with_name(f"{path.name}.json")
 
@@ -379,7 +392,7 @@ def record_path(path: Path, wanted: Wanted) -> Path:
 def read_record(record: Path, stat: os.stat_result) -> str | None:
     """Return the SHA-256 noted for a file of this size and time, or None."""
     try:
-        sha256, *rest = json.loads(record.read_text())
+        sha256, *rest = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError):
         return None
     return sha256 if rest == [stat.st_size, stat.st_mtime_ns] else None

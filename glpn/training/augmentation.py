@@ -1,4 +1,4 @@
-"""From an RGB-D pair to a training sample: crop, size, mirror, light, colour, Vertical CutDepth."""
+"""From an RGB-D pair to a training sample: crop, size, mirror, light, color, Vertical CutDepth."""
 
 import math
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Augmentation:
     """What is done to a pair, and how strongly; every probability and spread may be 0.
 
     size            (height, width) of the sample, multiples of 32
-    max_depth_m     what a colour of 1 means in CutDepth
+    max_depth_m     what a color of 1 means in CutDepth
     scale           smallest share of a pair's side that a crop takes; a crop is then resized to `size`. None: crop
                     `size` from the pair as it is, as the authors do
     keep_focal      an enlarged crop looks like a longer lens: divide its depth by the enlargement, so that the focal
@@ -24,9 +24,9 @@ class Augmentation:
     stretch         spread of the crop's aspect ratio (log)
     flip            probability of mirroring
     brightness, contrast, gamma, saturation, tint    spreads (log) of the gain of each
-    hue             spread of a turn of all colours, degrees
-    colour_chance   probability that light and colour are changed at all
-    grey_chance, shuffle_chance    probabilities of a grey picture, and of exchanged colour channels
+    hue             spread of a turn of all colors, degrees
+    color_chance   probability that light and color are changed at all
+    gray_chance, shuffle_chance    probabilities of a gray picture, and of exchanged color channels
     cutdepth_chance, cutdepth_width    probability of Vertical CutDepth, and its p
     """
 
@@ -42,8 +42,8 @@ class Augmentation:
     saturation: float = 0.15
     tint: float = 0.05
     hue: float = 15.0
-    colour_chance: float = 0.5
-    grey_chance: float = 0.0
+    color_chance: float = 0.5
+    gray_chance: float = 0.0
     shuffle_chance: float = 0.0
     cutdepth_chance: float = 0.25
     cutdepth_width: float = 0.75
@@ -66,12 +66,12 @@ def augment(
     image = rgb.astype(np.float32) / 255
     if rng.random() < settings.flip:
         image, depth_m = image[:, ::-1], depth_m[:, ::-1]
-    if rng.random() < settings.colour_chance:
+    if rng.random() < settings.color_chance:
         image = _relight(image, settings, rng)
     if rng.random() < settings.shuffle_chance:
         image = image[..., rng.permutation(3)]
-    if rng.random() < settings.grey_chance:
-        image = np.repeat(_grey(image), 3, 2)
+    if rng.random() < settings.gray_chance:
+        image = np.repeat(_gray(image), 3, 2)
     image = np.clip(image, 0, 1)
     if rng.random() < settings.cutdepth_chance:
         image = vertical_cutdepth(image, depth_m, rng, max_depth_m=settings.max_depth_m, p=settings.cutdepth_width)
@@ -132,20 +132,20 @@ def _relight(image: np.ndarray, settings: Augmentation, rng: np.random.Generator
     image = image**gamma
     mean = image.reshape(-1, 3).mean(0)
     image = (image - mean) * contrast + mean * brightness
-    grey = _grey(image)
-    image = grey + (image - grey) * saturation
+    gray = _gray(image)
+    image = gray + (image - gray) * saturation
     if settings.hue:
         image = image @ _hue_rotation(settings.hue * float(rng.standard_normal()))
     return image * np.exp(settings.tint * rng.normal(size=3)).astype(np.float32)
 
 
-def _grey(image: np.ndarray) -> np.ndarray:
-    """The mean (H, W, 1) of the colours; NumPy is slow at a mean over an axis of three."""
+def _gray(image: np.ndarray) -> np.ndarray:
+    """The mean (H, W, 1) of the colors; NumPy is slow at a mean over an axis of three."""
     return image @ np.full((3, 1), 1 / 3, np.float32)
 
 
 def _hue_rotation(degrees: float) -> np.ndarray:
-    """The (3, 3) rotation of colours about the grey axis."""
+    """The (3, 3) rotation of colors about the gray axis."""
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees)) / math.sqrt(3)
     third = (1 - c) / 3
     around = [[c + third, third + s, third - s], [third - s, c + third, third + s], [third + s, third - s, c + third]]

@@ -8,10 +8,10 @@ def vertical_cutdepth(
 ) -> np.ndarray:
     """Replace some columns of `image` (H, W, 3) float32, 0 to 1, over the full height by the true depth.
 
-    `depth_m` (H, W) is divided by `max_depth_m`, so that it has the range of a colour; 0 where nothing was measured.
+    `depth_m` (H, W) is divided by `max_depth_m`, so that it has the range of a color; 0 where nothing was measured.
     The columns are l … l + w with l = int(αW), w = int(max((W - αW) · β · p, 1)), α and β uniform: the paper and the
     authors' code. The code does it to every fourth sample, before the other augmentations, and writes the file's own
-    values (millimetres for NYU) into 8-bit colours; here it comes last and has the range of a colour.
+    values (millimetres for NYU) into 8-bit colors; here it comes last and has the range of a color.
     """
     width = image.shape[1]
     left, columns = cut_columns(width, alpha=rng.random(), beta=rng.random(), p=p)

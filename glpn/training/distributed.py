@@ -50,6 +50,12 @@ def any_process(flag: bool, group: Group) -> bool:
     return bool(flags.item())
 
 
+def wait_for_all(group: Group) -> None:
+    """Return when all processes have come here: what the leader wrote can then be read by the others."""
+    if group.world_size > 1:
+        dist.barrier()
+
+
 class GroupBatchNorm(nn.BatchNorm2d):
     """Batch normalisation whose statistics are those of all processes' batches; torch's own needs CUDA."""
 

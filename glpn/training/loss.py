@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from glpn.modeling import silog_loss
+from glpn.model.modeling import silog_loss
 
 __all__ = ["gradient_matching", "image_silog", "pool_depth", "silog_loss"]
 
@@ -18,7 +18,7 @@ def log_difference(depth: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 
 def image_silog(difference: Tensor, weight: Tensor, *, lambd: float) -> Tensor:
-    """SILog of each image by itself, averaged; `difference` and `weight` are (B, H, W).
+    """SILog of each image on its own, averaged; `difference` and `weight` are (B, H, W).
 
     With the paper's batch-wide mean, images of different scale pull against each other, and a network that starts from
     nothing stays at the mean of all rooms for long. λ = 1 forgives a wrong scale entirely, λ = 0 not at all.

@@ -13,7 +13,7 @@ def write_plot(log: Path, page: Path) -> None:
     """Draw a trainer's log.csv as a stand-alone HTML page. Nothing is written if there is no log yet."""
     if not log.exists():
         return
-    with log.open(newline="") as file:
+    with log.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     figure = make_subplots(len(CURVES), 1, shared_xaxes=True, subplot_titles=[title for _, title in CURVES])
     for number, (column, title) in enumerate(CURVES, start=1):

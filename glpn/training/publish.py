@@ -1,6 +1,7 @@
 """From a trained folder to something that others can use and judge: model card, manifest row, the Hub."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,18 @@ from glpn.checkpoint import find_weights, load_config
 from glpn.configuration import GLPNConfig
 from glpn.errors import ConfigError
 from glpn.hub import sha256_of
-from glpn.modeling import GLPNForDepthEstimation
+from glpn.model.modeling import GLPNForDepthEstimation
 from glpn.zoo import ModelSpec, parse_manifest
-
-ROW = "manifest_row.json"
+from glpn.zoo.add import ROW
+from glpn.zoo.manifest import METRIC_LABELS
 
 
 @dataclass(frozen=True, kw_only=True)
 class Publication:
-    """What the folder can't tell by itself. `metrics` are measured: a list of manifest entries, maybe empty."""
+    """What the folder can't tell on its own. `metrics` are measured: a list of manifest entries, maybe empty.
+
+    `cited` are the paper's figures on the same data, by the manifest's names, which the card puts next to them.
+    """
 
     id: str
     title: str
@@ -29,10 +33,11 @@ class Publication:
     working_short_side: int
     fx_over_width: float
     metrics: tuple[dict[str, Any], ...] = ()
+    cited: Mapping[str, float] | None = None
 
 
 def write_publication(folder: Path, about: Publication) -> ModelSpec:
-    """Write README.md (the model card) and manifest_row.json beside a checkpoint; returns the row as the zoo reads it.
+    """Write README.md (the model card) and manifest_row.json next to a checkpoint; returns the row as the zoo reads it.
 
     The checkpoint has to load first. Raises `CheckpointError`, or `ManifestError` if the row breaks the schema.
     """
@@ -66,20 +71,16 @@ def write_publication(folder: Path, about: Publication) -> ModelSpec:
     }
     manifest = json.dumps({"schema": 1, "variants": [row]}, indent=2, ensure_ascii=False) + "\n"
     spec = parse_manifest(manifest, path=folder / ROW)[0]
-    (folder / ROW).write_text(manifest, encoding="utf-8")
-    (folder / "README.md").write_text(model_card(about, config, parameters, described[-1]), encoding="utf-8")
+    (folder / ROW).write_text(manifest, encoding="utf-8", newline="\n")
+    (folder / "README.md").write_text(
+        model_card(about, config, parameters, described[-1]), encoding="utf-8", newline="\n"
+    )
     return spec
 
 
 def model_card(about: Publication, config: GLPNConfig, parameters: int, weights: dict[str, Any]) -> str:
     """Return the model card as Markdown with the Hub's front matter."""
-    measured = [
-        f"| {metric['dataset']} | "
-        + ", ".join(f"{key} {value}" for key, value in metric.items() if key not in ("dataset", "source"))
-        + f" | {metric['source']} |"
-        for metric in about.metrics
-    ]
-    accuracy = "\n".join(["| Data | Accuracy | Source |", "|---|---|---|", *measured])
+    accuracy = "\n\n".join(_accuracy(metric, about.cited) for metric in about.metrics)
     return f"""---
 license: {about.license.lower() if " " not in about.license else "other"}
 pipeline_tag: depth-estimation
@@ -109,7 +110,21 @@ prediction.depth_m  # (H, W) float32, metres
 
 ## Accuracy
 
-{accuracy if measured else "Not measured. `python -m glpn evaluate` does it."}
+{accuracy or "Not measured. `python -m glpn evaluate` does it."}
 
 SHA-256 of `{weights["name"]}`: `{weights["sha256"]}`
 """
+
+
+def _accuracy(metric: Mapping[str, Any], cited: Mapping[str, float] | None) -> str:
+    """A table of one data set's figures, with the paper's next to them where they are known."""
+    names = [name for name in METRIC_LABELS if name in metric]
+    lines = [
+        f"{metric['dataset']}{', median-scaled' if metric.get('alignment') == 'median' else ''}; {metric['source']}:"
+    ]
+    if cited and metric.get("alignment") != "median":
+        lines += ["", "| | This model | The paper's, MiT-b4 |", "|---|--:|--:|"]
+        lines += [f"| {METRIC_LABELS[name]} | {metric[name]:.4g} | {cited.get(name, '–')} |" for name in names]
+    else:
+        lines += ["", "| | This model |", "|---|--:|", *(f"| {METRIC_LABELS[n]} | {metric[n]:.4g} |" for n in names)]
+    return "\n".join(lines)

@@ -4,16 +4,17 @@ equal to an uninterrupted one, and many processes equal to one."""
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from glpn.datasets import Pairs
 from glpn.errors import DataError
 
 from .augmentation import Augmentation, augment
-from .datasets import Pairs
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ def batches(
     Batch n of all processes together is the samples from `n * world_size * batch_size` on; `workers` processes read
     ahead, 0 reads in this one.
     """
-    loader: DataLoader = DataLoader(
+    loader: DataLoader[Any] = DataLoader(
         samples,
         batch_sampler=_Numbers(batch_size, first_batch, rank, world_size),
         num_workers=workers,

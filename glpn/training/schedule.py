@@ -19,7 +19,7 @@ def cosine(progress: float) -> float:
 
 
 def trapezoid(progress: float) -> float:
-    """Hold the peak for four fifths, then fall to 0: a run can be prolonged from any point before the fall."""
+    """Hold the peak for four fifths, then fall to 0: a run can be extended from any point before the fall."""
     return min(1.0, 5 * (1 - progress))
 
 

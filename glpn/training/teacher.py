@@ -1,10 +1,11 @@
-"""A convolutional teacher: it learns depth from nothing several times faster than a transformer does, and passes it on.
+"""A convolutional teacher: it learns depth from scratch several times faster than a transformer does, and passes it on.
 
 Training code, not a product. DeiT (arXiv 2012.12877) found the same for classification: a transformer learns more from
 a convolutional teacher than from the labels alone, because it inherits the teacher's locality.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,18 +16,24 @@ from torch import Tensor, nn
 
 from glpn.errors import CheckpointError
 
+from .efficientnet import LiteEncoder, imagenet_weights
+
+NEAREST_M = 0.1  # depth below which logarithms are not averaged
+
 
 @dataclass(frozen=True)
 class TeacherConfig:
     """Channels and residual blocks of the five scales (1/2 to 1/32), width of the pyramid, deepest depth.
 
-    Half resolution has no block and no depth: they would take most of the time and teach little.
+    Half resolution has no block and no depth: they would take most of the time and teach little. With an `encoder`
+    ("lite0" …) the maps are EfficientNet-Lite's, and `channels` and `blocks` count for nothing.
     """
 
     channels: tuple[int, ...] = (24, 48, 96, 192, 320)
     blocks: tuple[int, ...] = (0, 1, 2, 2, 1)
     pyramid: int = 64
     max_depth_m: float = 10.0
+    encoder: str | None = None
 
 
 def _convolution(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
@@ -45,30 +52,44 @@ class _Residual(nn.Module):
         return F.relu(x + self.outer(self.inner(x)))
 
 
-class ConvolutionalTeacher(nn.Module):
-    """A residual encoder and a feature pyramid with a depth head at each scale from 1/32 to 1/4."""
+class _ResidualEncoder(nn.Module):
+    """Maps at 1/2 to 1/32 of (B, 3, H, W), of convolutions with residual blocks, from scratch."""
 
     def __init__(self, config: TeacherConfig) -> None:
         super().__init__()
-        self.config = config
+        self.channels = list(config.channels)
         inputs = (3, *config.channels[:-1])
         self.scales = nn.ModuleList(
             nn.Sequential(_convolution(i, o, stride=2), *(_Residual(o) for _ in range(blocks)))
             for i, o, blocks in zip(inputs, config.channels, config.blocks, strict=True)
         )
-        width, pyramid = config.pyramid, config.channels[1:]
-        self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in pyramid)
-        self.merge = nn.ModuleList(_convolution(width, width) for _ in pyramid)
-        self.heads = nn.ModuleList(nn.Conv2d(width, 1, 1) for _ in pyramid)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        maps, x = [], images
+        for scale in self.scales:
+            x = scale(x)
+            maps.append(x)
+        return maps
+
+
+class ConvolutionalTeacher(nn.Module):
+    """An encoder and a feature pyramid with a depth head at each scale from 1/32 to 1/4."""
+
+    def __init__(self, config: TeacherConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = LiteEncoder(config.encoder) if config.encoder else _ResidualEncoder(config)
+        self.channels = tuple(self.encoder.channels[1:])  # of the maps that `features` returns
+        width = config.pyramid
+        self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in self.channels)
+        self.merge = nn.ModuleList(_convolution(width, width) for _ in self.channels)
+        self.heads = nn.ModuleList(nn.Conv2d(width, 1, 1) for _ in self.channels)
         for head in self.heads:
             start_at_typical_depth(head)  # type: ignore[arg-type]
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Maps at 1/4, 1/8, 1/16 and 1/32 of (B, 3, H, W), finest first, as those of MiT's stages."""
-        maps, x = [], images
-        for scale in self.scales:
-            x = scale(x)
-            maps.append(x)
+        maps: list[Tensor] = self.encoder(images)
         return maps[1:]
 
     def depths(self, features: list[Tensor]) -> list[Tensor]:
@@ -86,6 +107,55 @@ class ConvolutionalTeacher(nn.Module):
         """Depth (B, H, W) in metres."""
         depth = self.depths(self.features(images))[-1]
         return F.interpolate(depth[:, None], size=images.shape[2:], mode="bilinear")[:, 0]
+
+
+class Ensemble(nn.Module):
+    """Several networks as one teacher: the mean of their log depths, and the features of the first.
+
+    `members` are pairs of a network (convolutional teacher or GLPN) and the short side that it wants pictures at. The
+    lite networks want 4/3 of the size that they were trained at, because random crops enlarge what they see.
+    """
+
+    def __init__(self, members: Sequence[tuple[nn.Module, int]]) -> None:
+        super().__init__()
+        first = members[0][0]
+        assert isinstance(first, ConvolutionalTeacher), "the first member gives the features"
+        self.networks = nn.ModuleList(network for network, _ in members)
+        self.short_sides = tuple(side for _, side in members)
+        self.channels = first.channels
+
+    def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return depth (B, H, W) in metres and the first member's features, finest first."""
+        features: list[Tensor] = []
+        total = torch.zeros(images.shape[0], *images.shape[2:], device=images.device)
+        for network, side in zip(self.networks, self.short_sides, strict=True):
+            seen = _at_short_side(images, side)
+            if isinstance(network, ConvolutionalTeacher):
+                maps = network.features(seen)
+                depth = network.depths(maps)[-1]
+                features = features or maps
+            else:
+                depth = network(seen).predicted_depth
+            whole = F.interpolate(depth.float()[:, None], size=images.shape[2:], mode="bilinear")[:, 0]
+            total = total + whole.clamp_min(NEAREST_M).log()
+        return (total / len(self.networks)).exp(), features
+
+
+def _at_short_side(images: Tensor, side: int) -> Tensor:
+    """Resize (B, 3, H, W) so that its short side is `side`, both to multiples of 32."""
+    shrink = side / min(images.shape[2:])
+    height, width = (max(32, 32 * round(length * shrink / 32)) for length in images.shape[2:])
+    if (height, width) == tuple(images.shape[2:]):
+        return images
+    return F.interpolate(images, size=(height, width), mode="bilinear", antialias=True)
+
+
+def pretrained_teacher(config: TeacherConfig) -> ConvolutionalTeacher:
+    """A teacher whose encoder starts from ImageNet. Raises `ConfigError` if the weights' package is not installed."""
+    teacher = ConvolutionalTeacher(config)
+    assert config.encoder is not None and isinstance(teacher.encoder, LiteEncoder)
+    teacher.encoder.load_imagenet(imagenet_weights(config.encoder))
+    return teacher
 
 
 def start_at_typical_depth(head: nn.Conv2d, share: float = 0.22) -> None:

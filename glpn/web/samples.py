@@ -1,22 +1,24 @@
 """The sample photos, and their finished results, which ship with the app so that the first visit waits for no model.
 
-`python -m glpn.web.samples` makes the results anew with the embedded model; a test compares them with it.
+`python -m glpn.web.samples` makes the results again with the embedded model; a test compares them with it.
 """
 
+import functools
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from glpn.camera import Camera
 from glpn.photo import load_photo
 from glpn.prediction import DepthPrediction
+from glpn.scene.depth_files import MM_SCALE, read_depth
+from glpn.zoo import DEFAULT
 
 FOLDER = Path(__file__).parent / "samples"
-VARIANT = "rooms-b0"
+VARIANT = DEFAULT
 PER_METRE = 5000  # steps of 0.2 mm; uint16 reaches 13 m
 
 
@@ -34,63 +36,67 @@ class Sample:
         return FOLDER / f"{self.id}.jpg"
 
     @property
+    def thumbnail(self) -> Path:
+        """The photo at a width of 192 pixels, for the row of samples."""
+        return FOLDER / f"{self.id}_thumbnail.jpg"
+
+    @property
     def depth(self) -> Path:
         """16-bit PNG, PER_METRE steps a metre, 0 to 13 m; its text chunk "glpn" holds the rest of the prediction."""
         return FOLDER / f"{self.id}_depth.png"
 
+    @property
+    def truth(self) -> Path | None:
+        """16-bit PNG of the true depth in millimetres, 0 where it is not known, or None where nobody measured it."""
+        path = FOLDER / f"{self.id}_truth_depth_mm.png"
+        return path if path.exists() else None
 
-_BURRUS = "Nicolas Burrus, CC BY 4.0, from stereodemo (oak-d); cropped, focal length added"
+    def truth_m(self) -> np.ndarray:
+        """(H, W) float32: the true depth in metres, NaN where it is not known."""
+        assert self.truth is not None
+        return read_depth(self.truth, MM_SCALE)
+
+
+_TUM = "TUM RGB-D benchmark (J. Sturm et al.), CC BY 4.0; enlarged, focal length added"
+_RENDERED = "rendered by this project, with exact depth"
 SAMPLES = (
-    Sample(id="playroom", title="Playroom", place="indoor", credit=_BURRUS),
-    Sample(id="armchair", title="Armchair", place="indoor", credit=_BURRUS),
-    Sample(id="bedroom", title="Bedroom", place="indoor", credit=_BURRUS),
-    Sample(id="lounge", title="Lounge", place="indoor", credit=_BURRUS),
-    Sample(id="hall", title="Hall", place="indoor", credit=_BURRUS),
-    Sample(id="corridor", title="Corridor", place="indoor", credit=_BURRUS),
+    Sample(id="sofa", title="Sofa", place="indoor", credit="EMSANet, Apache-2.0; enlarged, focal length added"),
+    Sample(id="living", title="Living room", place="indoor", credit=_RENDERED),
+    Sample(id="colleagues", title="Colleagues", place="indoor", credit=_TUM),
+    Sample(id="office", title="Office", place="indoor", credit=_TUM),
+    Sample(id="stairs", title="Stairs", place="indoor", credit=_RENDERED),
     Sample(id="coffee", title="Coffee", place="indoor", credit="Rachel Michetti, CC0, from scikit-image"),
+    Sample(id="astronaut", title="Astronaut", place="indoor", credit="NASA (Eileen Collins), public domain"),
     Sample(id="pavilion", title="Pavilion", place="outdoor", credit="danielbuechele, CC BY 2.0, from scikit-learn"),
 )
 BY_ID = {sample.id: sample for sample in SAMPLES}
 FIRST = SAMPLES[0]
-# What a visitor can evaluate on at once: the hall's depth in mm as its two cameras saw it, not as any model says.
-MEASURED = BY_ID["hall"]
-TRUTH = FOLDER / "hall_truth_depth_mm.png"
+MEASURED = tuple(sample for sample in SAMPLES if sample.truth)  # what a visitor can evaluate on at once
 
 
-def finished(sample: Sample) -> tuple[np.ndarray, DepthPrediction]:
-    """Return the sample's photo (H, W, 3) uint8 and what the embedded model said of it."""
-    photo = load_photo(sample.photo)
+def sample_of(photo: str | Path) -> Sample | None:
+    """Return the sample whose photo this file is."""
+    return next((sample for sample in SAMPLES if sample.photo.resolve() == Path(photo).resolve()), None)
+
+
+@functools.cache
+def finished(sample: Sample) -> DepthPrediction:
+    """Return what the embedded model predicted of the sample's photo; all who look at it share it."""
     with Image.open(sample.depth) as image:
         facts = json.loads(image.text["glpn"])  # type: ignore[attr-defined]
         depth_m = np.asarray(image, np.float32) / np.float32(PER_METRE)
-    prediction = DepthPrediction(
-        depth_m=depth_m,
-        variant=facts["variant"],
-        max_depth_m=facts["max_depth_m"],
-        working_size=tuple(facts["working_size"]),
-        seconds=facts["seconds"],
-        camera=Camera(**facts["camera"]),
-        scale=facts["scale"],
-        notes=tuple(facts["notes"]),
-    )
-    return photo.rgb, prediction
+    return DepthPrediction.from_dict(facts, depth_m, load_photo(sample.photo))
 
 
 def keep(sample: Sample, prediction: DepthPrediction) -> None:
-    """Write `prediction` as the sample's finished result."""
-    facts = {
-        "variant": prediction.variant,
-        "max_depth_m": prediction.max_depth_m,
-        "working_size": prediction.working_size,
-        "seconds": round(prediction.seconds, 3),
-        "camera": asdict(prediction.camera),
-        "scale": prediction.scale,
-        "notes": prediction.notes,
-    }
+    """Write `prediction` as the sample's finished result, and its thumbnail."""
     text = PngInfo()
-    text.add_text("glpn", json.dumps(facts))
+    text.add_text("glpn", json.dumps(prediction.to_dict()))
     steps = np.clip(np.round(prediction.depth_m * PER_METRE), 0, 65535).astype(np.uint16)
     Image.fromarray(steps).save(sample.depth, pnginfo=text, optimize=True)
+    with Image.open(sample.photo) as photo:
+        photo.thumbnail((192, 192))
+        photo.save(sample.thumbnail, quality=80, optimize=True, exif=b"")
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
 // A Plotly figure inside gr.HTML. The value is the figure's JSON. What gr.Plot lacks: the viewing angle and the zoom
-// outlive a new value of the same scene, the colours follow light and dark, and plotly.js comes from the app itself.
+// outlive a new value of the same scene, the colors follow light and dark and the event "glpn:look" without a request,
+// and plotly.js comes from the app itself, when the first figure is to be drawn.
 const box = element.querySelector(".figure");
 const plot = element.querySelector(".figure-plot");
 const tools = element.querySelector(".figure-tools");
 const empty = element.querySelector(".figure-empty");
-const still = element.querySelector(".figure-still");
 const touch = window.matchMedia("(pointer: coarse)").matches;
 const config = {
   responsive: true,
@@ -16,17 +16,12 @@ const config = {
   toImageButtonOptions: { filename: "depth", scale: 2 },
 };
 let drawn = 0;
+let look = null;
+let stale = false;
 let home = null;
 
 function plotlyUrl() {
   return new URL(box.dataset.plotly, document.baseURI).href;
-}
-
-// Fetched at once, read only when there is something to draw: reading it takes a second in which nothing else moves.
-if (!document.head.querySelector("link[data-plotly]")) {
-  const link = Object.assign(document.createElement("link"), { rel: "preload", as: "script", href: plotlyUrl() });
-  link.dataset.plotly = "";
-  document.head.appendChild(link);
 }
 
 function loadPlotly() {
@@ -45,7 +40,7 @@ function loadPlotly() {
   return window.glpnPlotly;
 }
 
-function colours() {
+function colors() {
   const style = getComputedStyle(document.body);
   const dark = document.body.classList.contains("dark");
   return {
@@ -61,7 +56,7 @@ function scenes(layout) {
 }
 
 function themed(layout) {
-  const c = colours();
+  const c = colors();
   const axis = (old) => ({
     ...old,
     color: c.text,
@@ -78,10 +73,6 @@ function themed(layout) {
     font: { ...layout.font, color: c.text, family: c.font },
     hoverlabel: { bgcolor: c.hover, bordercolor: c.grid, font: { color: c.text, family: c.font, size: 14 } },
   };
-  if (layout.meta?.aspect) out.margin = { ...layout.margin, t: 6 };
-  if (layout.annotations && box.clientWidth < 480) {
-    out.annotations = layout.annotations.map((note) => ({ ...note, borderpad: 2, font: { ...note.font, size: 10 } }));
-  }
   delete out.width;
   delete out.height;
   delete out.template;
@@ -108,7 +99,7 @@ function keepView(layout) {
 }
 
 function readable(figure) {
-  const c = colours();
+  const c = colors();
   for (const trace of figure.data) {
     for (const bar of [trace.colorbar, trace.marker?.colorbar]) {
       if (bar) {
@@ -121,10 +112,18 @@ function readable(figure) {
   return figure;
 }
 
+// The figure in the colors that the visitor has chosen since it was made.
+function recolored(figure) {
+  const axis = figure.layout.coloraxis;
+  if (!look || !axis) return figure;
+  const maps = JSON.parse(document.querySelector("[data-color-maps]").dataset.colorMaps);
+  const [low, high] = Array.isArray(look.range) ? look.range : figure.layout.meta.ranges[look.range];
+  Object.assign(axis, { colorscale: maps[look.colors], cmin: low, cmax: high, reversescale: look.near });
+  return figure;
+}
+
 function height(layout) {
-  const aspect = layout.meta?.aspect; // width over height of the picture, colour bar left out
   const most = 0.74 * window.innerHeight;
-  if (aspect) return Math.min(Math.max((box.clientWidth - 104) / aspect + 24, 180), Math.max(320, most));
   if (scenes(layout).length) return Math.max(260, Math.min(box.clientWidth / 1.3, most)); // shows the whole picture
   return null;
 }
@@ -134,21 +133,8 @@ function place(layout) {
   if (pixels) plot.style.height = `${Math.round(pixels)}px`;
 }
 
-async function showStill() {
-  await still.decode().catch(() => {});
-  if (window.Plotly) return;
-  still.style.height = `${Math.round(height({ meta: { aspect: still.naturalWidth / still.naturalHeight } }))}px`;
-  empty.hidden = true;
-  still.hidden = false;
-  await Promise.race([
-    new Promise((painted) => requestAnimationFrame(() => setTimeout(painted))),
-    new Promise((hiddenPage) => setTimeout(hiddenPage, 100)),
-  ]);
-}
-
 function bare() {
   empty.hidden = false;
-  still.hidden = true;
   plot.hidden = true;
   if (tools) tools.hidden = true;
 }
@@ -158,20 +144,15 @@ async function draw() {
   if (!props.value) return bare();
   try {
     const figure = JSON.parse(props.value);
-    if (!window.Plotly && figure.layout.meta?.still) {
-      still.src = figure.layout.meta.still;
-      await showStill();
-    }
     const Plotly = await loadPlotly();
     if (turn !== drawn || !document.contains(plot)) return;
-    readable(figure);
+    readable(recolored(figure));
     const layout = themed(figure.layout);
     const first = scenes(layout)[0];
     if (!keepView(layout)) home = first ? structuredClone(layout[first].camera ?? null) : null;
     if (!first && touch) layout.dragmode = false; // a finger scrolls the page; a tap reads a pixel
     layout.autosize = true;
     empty.hidden = true;
-    still.hidden = true;
     plot.hidden = false;
     if (tools) tools.hidden = false;
     place(layout);
@@ -192,10 +173,22 @@ async function draw() {
 
 // ------------------------------------------------------------------------------------------------ viewing angles
 
-function setCamera(camera) {
+// `gridM` is the distance of a plan's grid lines in metres; a plan shows no heights. Else Plotly chooses.
+function setCamera(camera, gridM = null) {
   const update = {};
-  for (const key of scenes(plot.layout)) update[`${key}.camera`] = camera;
+  for (const key of scenes(plot.layout)) {
+    update[`${key}.camera`] = camera;
+    for (const axis of ["xaxis", "yaxis"]) update[`${key}.${axis}.dtick`] = gridM;
+    update[`${key}.zaxis.visible`] = gridM === null;
+  }
   return window.Plotly.relayout(plot, update);
+}
+
+// Lines every half metre in a room; in a street they would be a black sheet.
+function planGrid() {
+  const { xaxis, yaxis } = plot._fullLayout[scenes(plot.layout)[0]];
+  const span = Math.max(...[xaxis, yaxis].map(({ range }) => Math.abs(range[1] - range[0])));
+  return span <= 15 ? 0.5 : 5;
 }
 
 function spherical(camera) {
@@ -218,11 +211,14 @@ function orbit(turn, tilt, zoom = 1) {
 }
 
 // The scene's x is right, y away from the camera, z up.
-const centre = { x: 0, y: 0, z: 0 };
+const center = { x: 0, y: 0, z: 0 };
+const perspective = { type: "perspective" };
 const views = {
-  front: { eye: { x: 0, y: -2.2, z: 0 }, up: { x: 0, y: 0, z: 1 }, center: centre },
-  top: { eye: { x: 0, y: -0.01, z: 2.4 }, up: { x: 0, y: 1, z: 0 }, center: centre },
-  side: { eye: { x: 2.2, y: 0, z: 0 }, up: { x: 0, y: 0, z: 1 }, center: centre },
+  front: { eye: { x: 0, y: -2.2, z: 0 }, up: { x: 0, y: 0, z: 1 }, center, projection: perspective },
+  // A plan: no perspective, so that a metre is as long everywhere.
+  top: { eye: { x: 0, y: -0.01, z: 2.4 }, up: { x: 0, y: 1, z: 0 }, center, projection: { type: "orthographic" } },
+  side: { eye: { x: 2.2, y: 0, z: 0 }, up: { x: 0, y: 0, z: 1 }, center, projection: perspective },
+  reset: { projection: perspective },
 };
 
 function act(name) {
@@ -230,7 +226,7 @@ function act(name) {
     if (document.fullscreenElement) document.exitFullscreen();
     else box.requestFullscreen?.();
   } else if (home) {
-    setCamera(structuredClone(name === "reset" ? home : { ...home, ...views[name] }));
+    setCamera(structuredClone({ ...home, ...views[name] }), name === "top" ? planGrid() : null);
   }
 }
 
@@ -263,6 +259,7 @@ let width = 0;
 new ResizeObserver(() => {
   if (width === box.clientWidth || !box.clientWidth) return;
   width = box.clientWidth;
+  drawIfSeen();
   if (!plot.layout || !window.Plotly || document.fullscreenElement) return;
   place(plot.layout);
   window.Plotly.Plots.resize(plot);
@@ -279,6 +276,21 @@ new MutationObserver(() => {
   }
 }).observe(document.body, { attributes: true, attributeFilter: ["class"] });
 
-watch("value", draw);
+document.addEventListener("glpn:look", (event) => {
+  look = event.detail;
+  stale = true;
+  drawIfSeen();
+});
+
+// A figure of a tab that is not open is drawn when it is.
+function drawIfSeen() {
+  if (!stale || !box.clientWidth) return;
+  stale = false;
+  draw();
+}
+
+watch("value", () => {
+  look = null; // the server draws as chosen
+  draw();
+});
 if (props.value) draw();
-else if (still.getAttribute("src") && !location.search) showStill(); // what a link without choices is about to bring

@@ -1,4 +1,5 @@
-// Dark or light, as the visitor last chose; and names for groups of radio buttons, which Gradio leaves without.
+// Dark or light, as the visitor last chose; the box with the link; and names for groups of radio buttons, which Gradio
+// leaves without.
 const KEY = "glpn-theme";
 
 element.querySelector("[data-theme-switch]").addEventListener("click", () => {
@@ -16,6 +17,14 @@ try {
 } catch {
   // the system's choice stays
 }
+
+// The box with the link closes by its button, or by Escape wherever the focus is.
+document.addEventListener("click", (event) => {
+  if (event.target.closest("#link-close")) delete document.body.dataset.link;
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") delete document.body.dataset.link;
+});
 
 function nameGroups() {
   for (const group of document.querySelectorAll("fieldset:not([aria-label])")) {

@@ -1,0 +1,1 @@
+"""How far a prediction is from ground truth: metrics, scores over data sets, corrupted photos."""

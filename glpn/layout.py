@@ -1,0 +1,83 @@
+"""What a checkpoint folder is made of, and where one of its files lies: in a folder or in a repository of the Hub.
+
+Needs no PyTorch, so that listing models stays quick.
+"""
+
+import json
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from .access import DEFAULT_ACCESS, HubAccess
+from .errors import CheckpointError, ConfigError, HubError, HubNotFound, HubOffline, printable
+
+CONFIG = "config.json"
+PREPROCESSOR = "preprocessor_config.json"
+WEIGHTS = "model.safetensors"
+WEIGHTS_INDEX = "model.safetensors.index.json"
+PICKLED_WEIGHTS = "pytorch_model.bin"
+WEIGHT_FILES = (WEIGHTS, WEIGHTS_INDEX, PICKLED_WEIGHTS)
+MAX_JSON_BYTES = 16 << 20  # an index of 100,000 tensors
+MAX_JSON_LEVELS = 32
+
+
+def find_file(source: str | PathLike[str], name: str, access: HubAccess = DEFAULT_ACCESS) -> Path:
+    """Return the path of the file called `name` of a checkpoint: `source` is a folder, that file, or "owner/name".
+
+    A folder's file need not exist. Raises `HubError` if a download fails.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return path / access.subfolder / name
+    if path.is_file():
+        return path
+    from .hub import fetch  # only repositories need the network code
+
+    inside = f"{access.subfolder.strip('/')}/{name}".lstrip("/")
+    try:
+        return fetch(fspath(source), inside, access)
+    except (HubNotFound, HubOffline) as error:
+        raise no_folder_either(source, error) from None
+
+
+def no_folder_either(source: str | PathLike[str], error: HubError) -> HubError:
+    """Return `error` with the hint that `source`, which may be a mistyped path, is no folder on this machine."""
+    return type(error)(f"{error} There is no folder {printable(fspath(source))!r} on this machine either.")
+
+
+def find_weights(folder: Path) -> Path:
+    """Return the weights file of a checkpoint folder: safetensors, its index of shards, or the pickled .bin."""
+    for name in WEIGHT_FILES:
+        if (folder / name).is_file():
+            return folder / name
+    raise CheckpointError(
+        f"{printable(folder)} has no weights. Expected {WEIGHTS} (or {WEIGHTS_INDEX}, {PICKLED_WEIGHTS}) in it."
+    )
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of a checkpoint. Raises `ConfigError` if it is missing, damaged, huge or nested too deep."""
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise ConfigError(
+                f"{printable(path)} is larger than {MAX_JSON_BYTES >> 20} MiB. Copy or download it again."
+            )
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{printable(path.parent)} has no {printable(path.name)}. A checkpoint folder needs it next to the weights."
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"{printable(path)} can't be read as JSON ({type(error).__name__}). Copy or download it again."
+        ) from None
+    level = [value]
+    for _ in range(MAX_JSON_LEVELS):
+        level = [child for item in level for child in _children(item)]
+        if not level:
+            return value
+    raise ConfigError(f"{printable(path)} is nested deeper than {MAX_JSON_LEVELS} levels. Copy or download it again.")
+
+
+def _children(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []

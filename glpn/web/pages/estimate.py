@@ -1,0 +1,518 @@
+"""Layout and wiring of the Estimate page. What its buttons do is in `estimate`."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from glpn.bounds import EDGE_CUT, FOV_DEG, RESOLUTIONS
+from glpn.errors import HubError
+from glpn.model.placement import is_small, on_zerogpu
+from glpn.web import actions
+from glpn.web.choices import TABS, Choices
+from glpn.web.gpu import CardNotLent
+from glpn.web.parts import components, html
+from glpn.web.parts.colors import Colors, choices_of
+from glpn.web.parts.events import FILES, INFERENCE, LOADING, at_the_end, on
+from glpn.web.parts.link_box import LinkBox
+from glpn.web.parts.picker import OTHER, offers, picker, picker_html
+from glpn.web.parts.play import Play
+from glpn.web.runner import Engine
+from glpn.web.samples import SAMPLES, VARIANT
+from glpn.web.session import Session, Sessions
+
+from .measure import MeasureTab
+
+EMPTY = "Nothing to show yet: choose a photo and press “Estimate depth”."
+STALE = "These results are for the previous photo or setting. Press “Estimate depth” to update them."
+# On a phone the result stands above what was pressed, off the screen.
+_TO_RESULT = """() => {
+  if (!matchMedia("(max-width: 760px)").matches) return;
+  const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+  document.getElementById("results").scrollIntoView({ behavior, block: "start" });
+}"""
+TAB_LABELS = {
+    "photo3d": "3D photo",
+    "depth": "Depth",
+    "3d": "3D",
+    "measure": "Measure",
+    "play": "Play",
+    "statistics": "Statistics",
+    "files": "Files",
+}
+VIEW_FIELDS = tuple(
+    field.name for field in fields(Choices) if field.name not in ("model", "sample", "at", "tab", "scale")
+)
+
+
+class EstimatePage:
+    """Layout and wiring of the Estimate page."""
+
+    def __init__(self, engine: Engine, sessions: Sessions, *, default_model: str, first: dict[str, Any]) -> None:
+        self.engine = engine
+        self.sessions = sessions
+        self.default_model = default_model
+        self.first = first  # the example that the moving photo opens with
+        self.shown: dict[str, Any] = {}
+        self.views: dict[str, Any] = {}
+        self.tab = gr.State(TABS[0])
+        self.model = gr.State(default_model)
+        self.estimated = gr.State()  # the token of the last estimate that was shown
+        with gr.Row(elem_id="estimate"):
+            with gr.Column(scale=2, min_width=320, elem_id="results"):
+                self._results()
+            with gr.Column(scale=1, min_width=320, elem_id="choices"):
+                self._photo()
+                self._model()
+                self._run()
+                self._settings()
+                self.card = gr.HTML(card_of(self.engine, self.default_model), elem_id="card", apply_default_css=False)
+        self.view = [self.views[name] for name in VIEW_FIELDS]
+        self._wire()
+
+    # ------------------------------------------------------------------------------------------------------ layout
+
+    def _photo(self) -> None:
+        self.upload = components.upload_button("Use your own photo", self.sessions.uploads, elem_id="upload")
+        self.photo = components.photo_input(self.sessions.uploads, elem_id="photo")
+        self.samples = components.sample_picker(SAMPLES, elem_id="samples")
+
+    def _model(self) -> None:
+        self.picker = picker(self._picker(self.default_model), elem_id="picker")
+        self.checkpoint = gr.Textbox(
+            label="Hub repository or folder",
+            placeholder="owner/name or owner/name@revision",
+            visible=False,
+            max_lines=1,
+            elem_id="checkpoint",
+        )
+
+    def _picker(self, model: str) -> str:
+        known = offers(
+            self.engine.zoo, self.engine.cached, seconds=self.engine.seconds, reachable=self.engine.hub.answer
+        )
+        return picker_html(known, model, other=self.engine.host.own_checkpoints)
+
+    def _run(self) -> None:
+        with gr.Row(elem_id="run"):
+            self.run = gr.Button("Estimate depth", variant="primary", elem_id="go", scale=2)
+            self.stop = gr.Button("Stop", elem_id="stop", scale=1, interactive=False)
+        self.fallback = gr.Button("Use the embedded model instead", visible=False, elem_id="fallback")
+        self.on_cpu = gr.Button("Run on the CPU instead", visible=False, elem_id="on-cpu")
+        self.shown["progress"] = gr.HTML(apply_default_css=False, elem_id="progress")
+
+    def _settings(self) -> None:
+        with gr.Accordion("Settings", open=False, elem_id="settings"):
+            self.views["res"] = gr.Radio(
+                [("Standard", "standard"), ("Fast", "fast"), ("Native", "native")],
+                value=RESOLUTIONS[0],
+                label="Working resolution",
+                info="Standard is what the model was trained at; native is the photo's own size and can be slow.",
+                elem_id="view-res",
+            )
+            self.views["flip"] = gr.Checkbox(
+                label="Flip averaging",
+                info="Mean of the photo and its mirror image: more stable, takes twice as long.",
+                elem_id="view-flip",
+            )
+            self.views["camera"] = gr.Radio(
+                [
+                    ("From the photo's EXIF", "auto"),
+                    ("Field of view", "fov"),
+                    ("Assume the training camera", "assumed"),
+                ],
+                value="auto",
+                label="Camera",
+                info="Without EXIF data the training camera is assumed.",
+                elem_id="view-camera",
+            )
+            self.views["fov"] = gr.Slider(
+                FOV_DEG.least,
+                FOV_DEG.most,
+                value=FOV_DEG.default,
+                step=1,
+                label="Horizontal field of view (degrees)",
+                visible=False,
+                elem_id="view-fov",
+            )
+            self.views["correct"] = gr.Checkbox(
+                label="Correct metres for the focal length",
+                elem_id="view-correct",
+                **focal_choice(self.engine, self.default_model),
+            )
+            self.views["cpu"] = gr.Checkbox(
+                label="Run large models on the CPU",
+                info="Slower; uses none of your ZeroGPU quota. Small models always run there.",
+                visible=on_zerogpu(),
+                elem_id="view-cpu",
+            )
+
+    def _results(self) -> None:
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as self.tabs:
+            with gr.Tab(TAB_LABELS["photo3d"], id="photo3d") as photo3d:
+                self.shown["photo3d"] = components.photo_3d(elem_id="photo3d", first=self.first)
+            with gr.Tab(TAB_LABELS["depth"], id="depth") as depth:
+                self.shown["depth"] = components.depth_view("Photo and depth", empty=EMPTY, elem_id="depth")
+                self._how_sure()
+            with gr.Tab(TAB_LABELS["3d"], id="3d") as surface:
+                self.shown["surface"] = components.figure(
+                    "The scene in 3D, in metres", empty=EMPTY, views=True, elem_id="surface"
+                )
+                with gr.Row():
+                    self.views["style"] = gr.Radio(
+                        [("Surface", "surface"), ("Mesh", "mesh"), ("Points", "points")],
+                        value="surface",
+                        label="Shape",
+                        min_width=230,
+                        elem_classes="options",
+                        elem_id="view-style",
+                    )
+                    self.views["texture"] = gr.Radio(
+                        [("Photo", "photo"), ("Depth", "depth")],
+                        value="photo",
+                        label="Colored by",
+                        elem_classes="options",
+                        elem_id="view-texture",
+                    )
+                    self.views["detail"] = gr.Radio(
+                        [("Draft", "draft"), ("Standard", "standard"), ("Fine", "fine")],
+                        value=Choices.detail,
+                        label="Detail, of 3D files too",
+                        min_width=230,
+                        elem_classes="options",
+                        elem_id="view-detail",
+                    )
+                    self.views["cut"] = gr.Slider(
+                        EDGE_CUT.least,
+                        EDGE_CUT.most,
+                        value=EDGE_CUT.default,
+                        step=0.005,
+                        label="Edge cut",
+                        info="Cut where depth changes by more than this fraction.",
+                        elem_id="view-cut",
+                    )
+            with gr.Tab(TAB_LABELS["measure"], id="measure") as measure:
+                self.measure = MeasureTab()
+                self.shown |= self.measure.shown
+            with gr.Tab(TAB_LABELS["play"], id="play") as play:
+                self.shown["play"] = Play(self._session).shown
+            with gr.Tab(TAB_LABELS["statistics"], id="statistics") as statistics:
+                self.shown["histogram"] = components.figure("Histogram of depth", empty=EMPTY, elem_id="histogram")
+                self.shown["numbers"] = gr.HTML(apply_default_css=False, elem_id="numbers")
+            with gr.Tab(TAB_LABELS["files"], id="files") as files:
+                self.shown["files"] = components.files_list(elem_id="files")
+        self.tab_items = dict(zip(TAB_LABELS, (photo3d, depth, surface, measure, play, statistics, files), strict=True))
+        self.shown["status"] = components.live_html("status.js", elem_id="status")
+        self.colors = Colors("view", visible=False)
+        self.views |= self.colors.values
+
+    def _how_sure(self) -> None:
+        """Place the choice to see how sure the depth is, and where that is shown."""
+        self.shown["sure_wanted"] = gr.Checkbox(
+            label="Show how sure",
+            info="Runs the model on the photo and its mirror image at three sizes; marks where it contradicts itself.",
+            elem_id="sure-wanted",
+        )
+        self.shown["sure"] = gr.HTML(apply_default_css=False, elem_id="sure")
+
+    # ------------------------------------------------------------------------------------------------------ wiring
+
+    def _wire(self) -> None:
+        views = self.view
+        outputs = list(self.shown.values())
+
+        def redraw(request: gr.Request, tab: str, *values: Any) -> dict[Any, Any]:
+            choices = choices_of(values, VIEW_FIELDS)
+            return self._named(actions.draw(self._session(request), tab, choices)) | self._colors_shown(tab, choices)
+
+        changes = [self.views[name].input for name in ("detail", "style", "texture")] + [self.views["cut"].release]
+        on(changes, redraw, [self.tab, *views], [*outputs, self.colors.group], trigger_mode="always_last")
+        for name, item in self.tab_items.items():
+            on(item.select, self._tab_chosen(name), views, [self.tab, *outputs, self.colors.group])
+
+        on(
+            self.views["camera"].input,
+            lambda value: gr.Slider(visible=value == "fov"),
+            self.views["camera"],
+            self.views["fov"],
+        )
+        self._wire_model()
+
+        self._wire_run(outputs)
+        self._wire_photo(outputs)
+
+        def make(request: gr.Request, data: gr.EventData, *values: Any) -> dict[Any, Any]:
+            choices = choices_of(values, VIEW_FIELDS)
+            return self._named(actions.make_file(self._session(request), choices, data.format))
+
+        making = on(self.shown["files"].make, make, views, self.shown["files"], how=FILES)
+        on(
+            making.failure,
+            None,
+            js="() => document.querySelector('.files-list').dispatchEvent(new Event('glpn:failed'))",
+        )
+
+        self.measure.wire(
+            self._session, self._redrawn, inputs=[self.tab, *views], outputs=outputs, status=self.shown["status"]
+        )
+
+    def _wire_run(self, outputs: list[Any]) -> None:
+        """Estimate when the button is pressed, and at once where a photo comes for a small model that is here."""
+        chosen = on(
+            self.fallback.click,
+            self._embedded,
+            None,
+            [self.model, self.picker, self.checkpoint, self.card, self.views["correct"], self.fallback],
+        )
+        chosen_cpu = on(
+            self.on_cpu.click, lambda: (True, gr.Button(visible=False)), None, [self.views["cpu"], self.on_cpu]
+        )
+        came = on(self.upload.upload, self._uploaded, self.upload, [self.photo, self.shown["status"]])
+        given = on(self.photo.input, self._taken, self.photo, self.shown["status"], trigger_mode="multiple")
+        starts = (
+            (self.run.click, self._estimate, "once"),
+            (chosen.success, self._estimate, "once"),
+            (chosen_cpu.success, self._estimate, "once"),
+            # A photo that comes while one is estimated takes its place.
+            (came.success, self._estimate_at_once, "multiple"),
+            (given.success, self._estimate_at_once, "multiple"),
+        )
+        for start, handler, mode in starts:
+            running = on(
+                start,
+                handler,
+                [self.photo, self.model, self.checkpoint, *self.view],
+                [*outputs, self.stop, self.fallback, self.on_cpu],
+                how=INFERENCE,
+                trigger_mode=mode,
+            )
+            on(
+                running.success,
+                self._show_result,
+                [self.tab, self.model, *self.view],
+                [*outputs, self.picker, self.estimated],
+                trigger_mode="multiple",
+            )
+            at_the_end(running, self._put_back, [self.model], [self.stop, self.shown["progress"], self.card])
+        on(self.estimated.change, None, js=_TO_RESULT)
+        on(self.stop.click, self._stop, None, [self.stop, self.shown["progress"]])
+        self._wire_certainty(outputs)
+
+    def _wire_certainty(self, outputs: list[Any]) -> None:
+        """Tell how sure the model is, on the depth picture and at the measured points."""
+        wanted = self.shown["sure_wanted"]
+        for start, asked in ((wanted.input, wanted), (self.measure.sure.click, None)):
+            running = on(start, self._certainty, asked, [*outputs, self.stop], how=INFERENCE)
+            on(running.success, self._redrawn, [self.tab, *self.view], outputs)
+            on(running.failure, lambda: False, None, wanted)
+            at_the_end(running, self._put_back, [self.model], [self.stop, self.shown["progress"], self.card])
+
+    def _certainty(self, request: gr.Request, wanted: bool = True) -> Iterator[dict[Any, Any]]:
+        session = self._session(request)
+        if not wanted:
+            session.sure = False
+            yield {self.shown["sure"]: ""}
+            return
+        for shown in actions.certainty(session, self.engine):
+            yield self._named(shown) | {self.stop: gr.Button(interactive=bool(shown["progress"]))}
+
+    def _estimate(
+        self, request: gr.Request, photo: str | None, model: str, checkpoint: str, *values: Any
+    ) -> Iterator[dict[Any, Any]]:
+        session, name = self._session(request), checkpoint if model == OTHER else model
+        yield {self.fallback: gr.Button(visible=False), self.on_cpu: gr.Button(visible=False)}
+        try:
+            for shown in actions.estimate(session, self.engine, photo, name, choices_of(values, VIEW_FIELDS)):
+                yield self._named(shown) | {self.stop: gr.Button(interactive=bool(shown["progress"]))}
+        except HubError:
+            yield {self.fallback: gr.Button(visible=True)}
+            raise
+        except CardNotLent:
+            yield {self.on_cpu: gr.Button(visible=True)}
+            raise
+
+    def _estimate_at_once(
+        self, request: gr.Request, photo: str | None, model: str, checkpoint: str, *values: Any
+    ) -> Iterator[dict[Any, Any]]:
+        if photo and photo != actions.shown_photo(self._session(request)) and self._at_once(model):
+            yield from self._estimate(request, photo, model, checkpoint, *values)
+
+    def _show_result(self, request: gr.Request, tab: str, model: str, *values: Any) -> Any:
+        session, choices = self._session(request), choices_of(values, VIEW_FIELDS)
+        if session.result is None or session.drawn_token == session.result.token:
+            return gr.skip()
+        shown = actions.draw(session, tab, choices) | {"status": actions.status(session, self.engine)}
+        return self._named(shown) | {self.picker: self._picker(model), self.estimated: session.result.token}
+
+    def _put_back(self, request: gr.Request, model: str) -> Any:
+        """Leave nothing of a run that has ended on the page; a newer run's progress stays."""
+        if self._session(request).busy:
+            return gr.skip(), gr.skip(), gr.skip()
+        card = card_of(self.engine, model) if model != OTHER else gr.skip()
+        return gr.Button(interactive=False), "", card
+
+    def _embedded(self) -> tuple[Any, ...]:
+        """Choose the embedded model; the offer goes at once, for a run hides it only when its turn comes."""
+        offer = gr.Button(visible=False)
+        correct = gr.Checkbox(**focal_choice(self.engine, VARIANT))
+        return VARIANT, self._picker(VARIANT), gr.Textbox(visible=False), card_of(self.engine, VARIANT), correct, offer
+
+    def _stop(self, request: gr.Request) -> tuple[Any, str]:
+        self._session(request).stop.set()
+        return gr.Button(interactive=False), ""
+
+    def _wire_photo(self, outputs: list[Any]) -> None:
+        def sample(request: gr.Request, data: gr.EventData, tab: str, *values: Any) -> dict[Any, Any]:
+            session = self._session(request)
+            chosen = actions.sample(data.sample)
+            session.show(actions.example(chosen))
+            shown = actions.draw(session, tab, choices_of(values, VIEW_FIELDS))
+            return self._named(shown | {"status": actions.status(session, self.engine)}) | {
+                self.photo: str(chosen.photo)
+            }
+
+        on(self.samples.pick, sample, [self.tab, *self.view], [self.photo, *outputs])
+
+        def camera(request: gr.Request, tab: str, *values: Any) -> Any:
+            """Apply what is a factor at once."""
+            session = self._session(request)
+            if session.result is None:
+                return gr.skip()
+            actions.change_camera(session, self.engine, choices_of(values, VIEW_FIELDS))
+            return self._redrawn(request, tab, *values)
+
+        factors = [self.views["camera"].input, self.views["fov"].release, self.views["correct"].input]
+        on(factors, camera, [self.tab, *self.view], outputs, trigger_mode="always_last")
+        for name in ("res", "flip", "cpu"):
+            on(self.views[name].input, self._stale, None, self.shown["status"])
+
+    def _redrawn(self, request: gr.Request, tab: str, *values: Any) -> dict[Any, Any]:
+        """Return what the open tab and the line under it show of the session's result."""
+        session = self._session(request)
+        shown = actions.draw(session, tab, choices_of(values, VIEW_FIELDS))
+        return self._named(shown | {"status": actions.status(session, self.engine)})
+
+    def _stale(self, request: gr.Request) -> str:
+        session = self._session(request)
+        return html.stale(STALE) + actions.status(session, self.engine)
+
+    def _uploaded(self, request: gr.Request, path: str) -> tuple[str, str]:
+        return path, self._taken(request, path)
+
+    def _taken(self, request: gr.Request, photo: str | None) -> Any:
+        """Note a visitor's own photo, so that it goes when the visitor does."""
+        session = self._session(request)
+        if not photo or photo == actions.shown_photo(session):  # the sample, when it is taken off the page
+            return gr.skip()
+        session.take(Path(photo))
+        return self._stale(request)
+
+    def _at_once(self, model: str) -> bool:
+        """Whether `model` runs as soon as a photo comes: it is small, or loaded, and needs no download."""
+        if model not in self.engine.zoo:
+            return False
+        spec = self.engine.zoo[model]
+        return self.engine.cached(spec) and (is_small(spec.parameters) or model in self.engine.loaded)
+
+    def _colors_shown(self, tab: str, choices: Choices) -> dict[Any, Any]:
+        """Show the choice of colors where it changes something."""
+        visible = tab in ("depth", "statistics", "files") or (tab == "3d" and choices.texture == "depth")
+        return {self.colors.group: gr.Group(visible=visible)}
+
+    def wire_load(self, demo: gr.Blocks, pages: gr.Tabs, link: LinkBox, colors: Sequence[Colors]) -> None:
+        """Open the page as its link says, with a finished example; and let the link box tell the page's choices."""
+        outputs = [*self.shown.values(), *self.view, self.photo, self.tab, self.tabs, self.model]
+        outputs += [target for group in colors if group is not self.colors for target in group.components]
+
+        def load(request: gr.Request) -> dict[Any, Any]:
+            session = self._session(request)
+            choices, notes = actions.opened(
+                request.query_params, session, self.engine, default_model=self.default_model
+            )
+            return (
+                self._named(actions.draw(session, choices.tab, choices))
+                | {self.views[name]: getattr(choices, name) for name in VIEW_FIELDS}
+                | {
+                    self.shown["status"]: actions.status(session, self.engine) + html.notices(notes),
+                    self.photo: actions.shown_photo(session),
+                    self.tab: choices.tab,
+                    self.tabs: gr.Tabs(selected=choices.tab),
+                    self.model: choices.model,
+                    self.picker: self._picker(choices.model),
+                    self.card: card_of(self.engine, choices.model),
+                    self.views["fov"]: gr.Slider(value=choices.fov, visible=choices.camera == "fov"),
+                    self.views["correct"]: gr.Checkbox(
+                        **focal_choice(self.engine, choices.model, wanted=choices.correct)
+                    ),
+                    pages: gr.Tabs(selected=choices.at),
+                }
+                | self._colors_shown(choices.tab, choices)
+                | {component: getattr(choices, name) for group in colors for name, component in group.values.items()}
+            )
+
+        outputs += [self.picker, self.card, self.colors.group, pages]
+        on(demo.load, load, None, outputs, how=LOADING)
+
+        def link_text(request: gr.Request, page: str, tab: str, model: str, *values: Any) -> str:
+            result = self._session(request).result
+            sample = result.sample if result and result.sample else ""
+            scale = result.prediction.calibration if result and sample else None  # another photo would not have it
+            choices = replace(choices_of(values, VIEW_FIELDS), scale=scale.factor if scale else Choices.scale)
+            model = model if model != OTHER else self.default_model
+            if not corrects_focal(self.engine, model):
+                choices = replace(choices, correct=Choices.correct)
+            return replace(choices, at=page, tab=tab, model=model, sample=sample).query()
+
+        link.wire(link_text, [self.tab, self.model, *self.view])
+
+    def _wire_model(self) -> None:
+        def chosen(data: gr.EventData) -> tuple[Any, ...]:
+            """Take the picker's choice; what can't be run is refused as the API refuses it."""
+            model = str(data.model)
+            if model != OTHER or not self.engine.host.own_checkpoints:
+                self.engine.check(model if model in self.engine.zoo else "")
+            card = html.checkpoint_card() if model == OTHER else card_of(self.engine, model)
+            correct = gr.Checkbox(**focal_choice(self.engine, model))
+            return model, self._picker(model), gr.Textbox(visible=model == OTHER), card, correct
+
+        outputs = [self.model, self.picker, self.checkpoint, self.card, self.views["correct"]]
+        on(self.picker.pick, chosen, None, outputs)
+
+    def _tab_chosen(self, name: str) -> Callable[..., dict[Any, Any]]:
+        def chosen(request: gr.Request, *values: Any) -> dict[Any, Any]:
+            session = self._session(request)
+            choices = choices_of(values, VIEW_FIELDS)
+            shown = actions.draw(session, name, choices) if session.result else {}
+            return self._named(shown) | {self.tab: name} | self._colors_shown(name, choices)
+
+        return chosen
+
+    def _session(self, request: gr.Request) -> Session:
+        return self.sessions.open(request.session_hash)
+
+    def _named(self, shown: actions.Shown) -> dict[Any, Any]:
+        return {self.shown[name]: value for name, value in shown.items()}
+
+
+def corrects_focal(engine: Engine, model: str) -> bool:
+    """Whether a known focal length corrects the model's metres, which it does where that was measured to help."""
+    return model not in engine.zoo or engine.zoo[model].camera.correct_focal
+
+
+def focal_choice(engine: Engine, model: str, *, wanted: bool = True) -> dict[str, Any]:
+    """Return what the checkbox of the focal-length correction shows for `model`, with the reason where it is off."""
+    can = corrects_focal(engine, model)
+    info = (
+        "A longer lens makes things look nearer. Applies where the focal length is known."
+        if can
+        else f"Off for {model}: on photos of known focal length its metres were no better for it. A known length, "
+        "under Measure, corrects them."
+    )
+    return {"value": can and wanted, "interactive": can, "info": info}
+
+
+def card_of(engine: Engine, model: str) -> str:
+    spec = engine.zoo[model]
+    return html.card(spec, cached=engine.cached(spec), seconds=engine.seconds.get(model))

@@ -1,0 +1,168 @@
+"""The Video page: a clip in, steady depth out, as clips that play here and as numbers."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from glpn.bounds import SMOOTHING
+from glpn.errors import VideoError
+from glpn.hub import megabytes
+from glpn.photo import Photo
+from glpn.prediction import DepthPrediction
+from glpn.video import KINDS, MAX_SECONDS, SUFFIXES, VideoResult, VideoSettings, estimate_video, open_clip
+from glpn.web.choices import Choices
+from glpn.web.jobs import Progress, Report, Stopped, follow, reported
+from glpn.web.parts import components, html
+from glpn.web.parts.colors import Colors, choices_of
+from glpn.web.parts.events import on
+from glpn.web.parts.job_box import JobBox
+from glpn.web.runner import Engine
+from glpn.web.session import Session, Sessions
+from glpn.web.turns import Place, Turns
+
+PUBLIC_SECONDS = 20.0  # longest clip where strangers share the machine
+
+
+class InTurns:
+    """An estimator whose every batch of frames waits for a turn of its own, so that photos of others come between."""
+
+    def __init__(self, estimator: Any, turns: Turns, place: Place, left: Callable[[], bool]) -> None:
+        self.estimator, self.turns, self.place, self.left = estimator, turns, place, left
+
+    def estimate_batch(self, photos: Sequence[Photo]) -> list[DepthPrediction]:
+        with self.turns.turn(self.place, self.left, lambda before, seconds: None):
+            batch: list[DepthPrediction] = self.estimator.estimate_batch(photos)
+        return batch
+
+
+def estimate_clip(
+    session: Session,
+    engine: Engine,
+    folder: Path,
+    path: str | None,
+    model: str,
+    kinds: Sequence[str],
+    smoothing: float,
+    choices: Choices,
+) -> Iterator[dict[str, Any]]:
+    """Estimate the clip `path` and write `kinds` into `folder`; yields the progress and, at last, players and links.
+
+    Stop keeps the frames that are finished.
+    """
+    engine.check(model)
+    if not path:
+        raise VideoError("There is no clip yet. Choose an MP4, MOV, WebM or GIF file.")
+    clip = open_clip(Path(path), max_seconds=PUBLIC_SECONDS if engine.host.public else MAX_SECONDS)
+    if not session.has_room():
+        raise VideoError("There is no room for more files here just now. Try again in a few minutes.")
+    settings = VideoSettings(smoothing=SMOOTHING.check(smoothing), look=choices.look)
+
+    def work(stop: threading.Event, report: Report, left: Stopped) -> tuple[VideoResult, float]:
+        def loading(done: int, total: int | None, rate: float) -> None:
+            report(Progress(f"Downloading {model}: {megabytes(done)}.", done / total if total else None))
+
+        with engine.turns.place() as place:
+            report(Progress(f"Loading {model}."))
+            estimator = engine.store.get(model, progress=loading, cancelled=lambda: stop.is_set() or left())
+            started = time.monotonic()
+
+            def told(done: int, frames: int) -> None:
+                rate = done / max(time.monotonic() - started, 1e-6)
+                ahead = f", {(frames - done) / rate:.0f} s left" if done < frames else ""
+                sentence = f"Frame {done} of about {frames}, {rate:.1f} per second{ahead}."
+                report(Progress(sentence, min(1.0, done / frames)))
+
+            report(Progress("Finding the range of colors."))
+            result = estimate_video(
+                clip,
+                InTurns(estimator, engine.turns, place, left),
+                folder,
+                kinds,
+                settings=settings,
+                progress=told,
+                cancelled=lambda: stop.is_set() or left(),
+            )
+        return result, result.frames / max(time.monotonic() - started, 1e-6)
+
+    with session.job() as stop:
+        # Stop ends it between frames, so that it is not what `follow` waits for.
+        result, rate = yield from reported(follow(partial(work, stop), threading.Event()))
+    yield {"progress": "", "clips": players(result, rate)}
+
+
+def players(result: VideoResult, rate: float) -> str:
+    """Return the clips to play, links to all files, and what was measured."""
+    plays = "".join(
+        f'<video controls loop muted playsinline preload="metadata" src="{html.file_url(file)}" '
+        f'aria-label="{KINDS[kind][1]}"></video>'
+        for kind, file in result.files.items()
+        if file.suffix == ".mp4"
+    )
+    links = "".join(html.download(file, KINDS[kind][1].capitalize()) for kind, file in result.files.items())
+    before, after = result.flicker
+    rows = [
+        ("Frames", f"{result.frames}, {rate:.1f} per second"),
+        ("Colors", f"{result.uncertainty.span(*result.range_m)} over the whole clip"),
+    ]
+    if before == before:  # NaN where nothing stood still
+        rows.append(("Flicker where the picture stands still", f"{before:.2f} % before smoothing, {after:.2f} % after"))
+    notes = html.notices([*result.notes, result.uncertainty.basis])
+    return f'<div class="clips">{plays}</div>{links}{html.facts(rows)}{notes}'
+
+
+class VideoPage:
+    """Layout and wiring of the Video page."""
+
+    def __init__(self, engine: Engine, sessions: Sessions) -> None:
+        longest = PUBLIC_SECONDS if engine.host.public else MAX_SECONDS
+        gr.HTML(
+            f'<p class="lead">A clip of up to {longest:.0f} s becomes a depth clip in one range of colors, steadied '
+            "where the picture stands still. Longer ones: <code>glpn video CLIP</code>.</p>",
+            apply_default_css=False,
+        )
+        with gr.Row(elem_id="video"):
+            with gr.Column(scale=1, min_width=320):
+                clip = components.file_input(
+                    sessions.uploads, label="Clip", file_types=["video", *SUFFIXES], height=150, elem_id="video-clip"
+                )
+                model = components.model_choice(engine.zoo, elem_id="video-model")
+                kinds = gr.CheckboxGroup(
+                    [(title.capitalize(), name) for name, (_, title) in KINDS.items()],
+                    value=["depth", "side"],
+                    label="Files",
+                    elem_id="video-kinds",
+                )
+                smoothing = gr.Slider(
+                    SMOOTHING.least,
+                    SMOOTHING.most,
+                    value=SMOOTHING.default,
+                    step=0.05,
+                    label="Smoothing",
+                    info="How much of the past stays where the picture stands still.",
+                    elem_id="video-smoothing",
+                )
+                box = JobBox("Estimate the clip", elem_id="video")
+            with gr.Column(scale=2, min_width=320):
+                clips = gr.HTML(apply_default_css=False, elem_id="video-clips")
+                self.colors = Colors("video")
+
+        def work(
+            session: Session, path: str | None, model: str, kinds: list[str], smoothing: float, *values: Any
+        ) -> Iterator[Any]:
+            yield {clips: ""}
+            folder = sessions.uploads.api_folder()
+            for step in estimate_clip(session, engine, folder, path, model, kinds, smoothing, choices_of(values)):
+                yield {{"progress": box.progress, "clips": clips}[name]: value for name, value in step.items()}
+
+        box.wire(sessions, work, [clip, model, kinds, smoothing, *self.colors.components], [clips])
+
+        def taken(request: gr.Request, path: str | None) -> None:
+            """Note the visitor's own clip, so that it goes when the visitor does."""
+            sessions.open(request.session_hash).take(*[Path(path)] if path else ())
+
+        on(clip.upload, taken, clip, None, trigger_mode="multiple")

@@ -1,0 +1,1 @@
+"""What several pages share: components, texts in HTML, colors, events."""

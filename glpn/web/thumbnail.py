@@ -1,0 +1,84 @@
+"""A visitor's own photo as the page shows it next to its choices: small, where the file itself has megabytes.
+
+Gradio shows a photo that was just chosen by its address, so that the browser fetches back what it has sent.
+"""
+
+import asyncio
+import io
+import re
+from pathlib import Path
+
+from PIL import Image
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from glpn.errors import GLPNError
+from glpn.photo import load_photo
+
+from .uploads import Uploads
+
+FILE = re.compile(r"/gradio_api/file=(.+)$", re.DOTALL)
+SIDE = 800  # pixels, longer side: the place of a photo has half of that, and screens of two pixels a point fill it
+QUALITY = 75
+PLAIN_BYTES = 60_000  # about what a thumbnail takes: a smaller file is sent as it is
+MAX_SECONDS = 10.0  # for decoding; a photo that takes longer is sent as it is
+JPEG = b"\xff\xd8\xff"  # the first bytes; decoded at a fraction of its size, it takes little time and memory
+
+
+class Thumbnails:
+    """ASGI middleware: answers an <img> that asks for an uploaded JPEG with a smaller one. Other requests go on.
+
+    An <img> is told by its Accept header, so that who fetches the file by its address gets the file. Nothing is kept.
+    """
+
+    def __init__(self, app: ASGIApp, *, uploads: Uploads) -> None:
+        self.app = app
+        self.uploads = uploads
+        self._one = asyncio.Lock()  # one at a time: many at once would take the estimates' processors
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer: ASGIApp = self.app
+        named = FILE.search(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
+        if named and _is_for_show(Headers(scope=scope)):
+            data = await self._made(named[1])
+            if data is not None:
+                headers = {"cache-control": "private, max-age=3600", "vary": "accept"}
+                answer = Response(data, media_type="image/jpeg", headers=headers)
+        await answer(scope, receive, send)
+
+    async def _made(self, path: str) -> bytes | None:
+        """Return the thumbnail of an upload, or None where there is none: then Gradio answers, or refuses."""
+        try:
+            photo = await asyncio.to_thread(self._large_jpeg, path)
+            if photo is None:
+                return None
+            async with self._one:
+                return await asyncio.to_thread(thumbnail, photo)
+        except (GLPNError, OSError):
+            return None
+
+    def _large_jpeg(self, path: str) -> Path | None:
+        photo = self.uploads.checked(path)
+        if not self.uploads.is_upload(photo) or photo.stat().st_size <= PLAIN_BYTES:
+            return None
+        with photo.open("rb") as file:
+            return photo if file.read(len(JPEG)) == JPEG else None
+
+
+def thumbnail(photo: Path) -> bytes:
+    """Return a photo, upright and without EXIF data, as a JPEG of at most SIDE pixels. Raises as `load_photo` does."""
+
+    def least(size: tuple[int, int]) -> tuple[int, int]:
+        factor = min(1.0, SIDE / max(size))
+        return round(size[0] * factor), round(size[1] * factor)
+
+    picture = Image.fromarray(load_photo(photo, at_least=least, seconds=MAX_SECONDS).rgb)
+    picture.thumbnail((SIDE, SIDE))
+    written = io.BytesIO()
+    picture.save(written, "JPEG", quality=QUALITY)
+    return written.getvalue()
+
+
+def _is_for_show(headers: Headers) -> bool:
+    return headers.get("accept", "").startswith("image/") and "range" not in headers
