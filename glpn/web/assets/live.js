@@ -93,6 +93,6 @@ document.addEventListener(
   "visibilitychange",
   () => document.hidden && stream && halt("Stopped, because the page was hidden."),
 );
-new IntersectionObserver(([entry]) => {
-  if (!entry.isIntersecting && stream && !place.offsetParent) halt("Stopped, because another page was opened.");
+new IntersectionObserver((entries) => {
+  if (!entries.at(-1).isIntersecting && stream && !place.offsetParent) halt("Stopped, because another page was opened.");
 }).observe(place);

@@ -256,8 +256,8 @@ export class Photo3D {
     on(this.canvas, "webglcontextrestored", this.onRestored);
     this.sizes = new ResizeObserver(() => this.resize());
     this.sizes.observe(this.stage);
-    this.views = new IntersectionObserver(([entry]) => {
-      this.onScreen = entry.isIntersecting;
+    this.views = new IntersectionObserver((entries) => {
+      this.onScreen = entries.at(-1).isIntersecting; // a slow machine tells several at once, the newest last
       this.wake();
     });
     this.views.observe(this.stage);
