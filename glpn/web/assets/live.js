@@ -94,5 +94,6 @@ document.addEventListener(
   () => document.hidden && stream && halt("Stopped, because the page was hidden."),
 );
 new IntersectionObserver((entries) => {
-  if (!entries.at(-1).isIntersecting && stream && !place.offsetParent) halt("Stopped, because another page was opened.");
+  if (!entries.at(-1).isIntersecting && stream && !place.offsetParent)
+    halt("Stopped, because another page was opened.");
 }).observe(place);
