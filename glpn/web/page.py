@@ -14,7 +14,6 @@ from glpn.zoo import Zoo
 
 from . import actions, drawing, unread
 from .api import ABOUT, add_api
-from .choices import PAGES
 from .guard import forget_files, guard_values, plain_errors
 from .pages.about import about
 from .pages.compare import ComparePage
@@ -58,7 +57,7 @@ def build_demo(zoo: Zoo, store: Store, *, host: Host | None = None, model: str =
             with gr.Tab("Estimate", id="estimate") as estimate_tab:
                 estimate = EstimatePage(engine, sessions, default_model=model, first=_first(first))
             with gr.Tab("Compare models", id="compare") as compare_tab:
-                compare = ComparePage(engine, sessions, photo=estimate.photo, view=estimate.view)
+                compare = ComparePage(engine, sessions, photo=estimate.photo, views=estimate.views)
             with gr.Tab("Evaluate", id="evaluate") as evaluate_tab:
                 evaluate = EvaluatePage(engine, sessions)
             with gr.Tab("Many photos", id="many") as many_tab:
@@ -72,7 +71,7 @@ def build_demo(zoo: Zoo, store: Store, *, host: Host | None = None, model: str =
             with gr.Tab("About", id="about") as about_tab:
                 about(zoo)
         tabs = (estimate_tab, compare_tab, evaluate_tab, many_tab, video_tab, live_tab, zoo_tab, about_tab)
-        link.follow(dict(zip(PAGES, tabs, strict=True)))
+        link.follow(tabs)
         groups = [page.colors for page in (estimate, compare, evaluate, many, video)]
         for group in groups:
             group.share_with(other for other in groups if other is not group)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -289,6 +290,10 @@ class Sessions:
         for old in closing:
             self._close(old)
         return session
+
+    def of(self, request: Any) -> Session:
+        """Return the session of the page that sent `request`, a gr.Request."""
+        return self.open(request.session_hash)
 
     def close(self, key: str | None) -> None:
         """Forget a session: stop its work and delete its photo, result and files."""

@@ -1,7 +1,7 @@
 """The Compare page: two to four models, or the truth and models, on one photo in one view."""
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,8 +21,6 @@ from glpn.web.parts.job_box import JobBox
 from glpn.web.runner import Engine
 from glpn.web.samples import SAMPLES, VARIANT, sample_of
 from glpn.web.session import Session, Sessions
-
-from .estimate import VIEW_FIELDS
 
 LEAST, MOST = 2, 4
 WAYS = {"": "", "fast": ", fast", "flip": ", flip averaged"}
@@ -145,38 +143,30 @@ def agreement_table(compared: Sequence[Compared]) -> str:
 class ComparePage:
     """Layout and wiring of the Compare page; its photo is the Estimate page's, its colors are shared with it."""
 
-    def __init__(self, engine: Engine, sessions: Sessions, *, photo: gr.Image, view: list[Any]) -> None:
-        self.engine, self.sessions = engine, sessions
-        self._layout()
-        outputs = [self.outputs["maps"], self.outputs["table"]]
-        self.box.wire(sessions, self._work, [photo, self.chosen, *view], outputs)
-
-    def _layout(self) -> None:
+    def __init__(self, engine: Engine, sessions: Sessions, *, photo: gr.Image, views: Mapping[str, Any]) -> None:
+        self.engine = engine
         gr.HTML(
             '<p class="lead">On the photo of the Estimate page. All maps share one color range; zoom into one and the '
             "others follow, or lay two over each other under a slider.</p>",
             apply_default_css=False,
         )
-        self.chosen = gr.Dropdown(
-            entries(self.engine),
-            value=default_entries(self.engine),
+        chosen = gr.Dropdown(
+            entries(engine),
+            value=default_entries(engine),
             multiselect=True,
             max_choices=MOST,
             label="Maps, two to four; the truth or else the first is the reference",
             elem_id="compare-models",
         )
-        self.box = JobBox("Compare", elem_id="compare")
-        self.outputs = {
-            "progress": self.box.progress,
-            "maps": components.depth_view(
-                "Photo, depth of all models, and their differences",
-                empty="Choose two to four models and press “Compare”.",
-                elem_id="maps",
-            ),
-        }
+        box = JobBox("Compare", elem_id="compare")
+        maps = components.depth_view(
+            "Photo, depth of all models, and their differences",
+            empty="Choose two to four models and press “Compare”.",
+            elem_id="maps",
+        )
         self.colors = Colors("compare")
-        self.outputs["table"] = gr.HTML(apply_default_css=False, elem_id="agreement", elem_classes="wide")
+        table = gr.HTML(apply_default_css=False, elem_id="agreement", elem_classes="wide")
+        box.wire(sessions, self._work, {"photo": photo, "chosen": chosen, **views}, {"maps": maps, "table": table})
 
-    def _work(self, session: Session, path: str | None, models: list[str], *values: Any) -> Iterator[dict[Any, Any]]:
-        for step in compare(session, self.engine, path, models, choices_of(values, VIEW_FIELDS)):
-            yield {self.outputs[name]: value for name, value in step.items()}
+    def _work(self, session: Session, photo: str | None, chosen: list[str], **views: Any) -> Iterator[dict[str, Any]]:
+        return compare(session, self.engine, photo, chosen, choices_of(**views))

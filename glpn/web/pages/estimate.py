@@ -1,7 +1,7 @@
 """Layout and wiring of the Estimate page. What its buttons do is in `estimate`."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from glpn.web.parts.picker import OTHER, offers, picker, picker_html
 from glpn.web.parts.play import Play
 from glpn.web.runner import Engine
 from glpn.web.samples import SAMPLES, VARIANT
-from glpn.web.session import Session, Sessions
+from glpn.web.session import Sessions
 
 from .measure import MeasureTab
 
@@ -33,6 +33,7 @@ _TO_RESULT = """() => {
   const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
   document.getElementById("results").scrollIntoView({ behavior, block: "start" });
 }"""
+_NO_FILE = "() => document.querySelector('.files-list').dispatchEvent(new Event('glpn:failed'))"
 TAB_LABELS = {
     "photo3d": "3D photo",
     "depth": "Depth",
@@ -42,13 +43,14 @@ TAB_LABELS = {
     "statistics": "Statistics",
     "files": "Files",
 }
-VIEW_FIELDS = tuple(
-    field.name for field in fields(Choices) if field.name not in ("model", "sample", "at", "tab", "scale")
-)
 
 
 class EstimatePage:
-    """Layout and wiring of the Estimate page."""
+    """Layout and wiring of the Estimate page.
+
+    shown   components by the names under which `actions` return their values
+    views   widgets by the names of the `Choices` they hold
+    """
 
     def __init__(self, engine: Engine, sessions: Sessions, *, default_model: str, first: dict[str, Any]) -> None:
         self.engine = engine
@@ -69,7 +71,6 @@ class EstimatePage:
                 self._run()
                 self._settings()
                 self.card = gr.HTML(card_of(self.engine, self.default_model), elem_id="card", apply_default_css=False)
-        self.view = [self.views[name] for name in VIEW_FIELDS]
         self._wire()
 
     # ------------------------------------------------------------------------------------------------------ layout
@@ -194,10 +195,10 @@ class EstimatePage:
                         elem_id="view-cut",
                     )
             with gr.Tab(TAB_LABELS["measure"], id="measure") as measure:
-                self.measure = MeasureTab()
+                self.measure = MeasureTab(self.sessions, self._redrawn)
                 self.shown |= self.measure.shown
             with gr.Tab(TAB_LABELS["play"], id="play") as play:
-                self.shown["play"] = Play(self._session).shown
+                self.shown["play"] = Play(self.sessions).shown
             with gr.Tab(TAB_LABELS["statistics"], id="statistics") as statistics:
                 self.shown["histogram"] = components.figure("Histogram of depth", empty=EMPTY, elem_id="histogram")
                 self.shown["numbers"] = gr.HTML(apply_default_css=False, elem_id="numbers")
@@ -220,111 +221,156 @@ class EstimatePage:
     # ------------------------------------------------------------------------------------------------------ wiring
 
     def _wire(self) -> None:
-        views = self.view
-        outputs = list(self.shown.values())
-
-        def redraw(request: gr.Request, tab: str, *values: Any) -> dict[Any, Any]:
-            choices = choices_of(values, VIEW_FIELDS)
-            return self._named(actions.draw(self._session(request), tab, choices)) | self._colors_shown(tab, choices)
-
-        changes = [self.views[name].input for name in ("detail", "style", "texture")] + [self.views["cut"].release]
-        on(changes, redraw, [self.tab, *views], [*outputs, self.colors.group], trigger_mode="always_last")
-        for name, item in self.tab_items.items():
-            on(item.select, self._tab_chosen(name), views, [self.tab, *outputs, self.colors.group])
-
-        on(
-            self.views["camera"].input,
-            lambda value: gr.Slider(visible=value == "fov"),
-            self.views["camera"],
-            self.views["fov"],
-        )
-        self._wire_model()
-
-        self._wire_run(outputs)
-        self._wire_photo(outputs)
-
-        def make(request: gr.Request, data: gr.EventData, *values: Any) -> dict[Any, Any]:
-            choices = choices_of(values, VIEW_FIELDS)
-            return self._named(actions.make_file(self._session(request), choices, data.format))
-
-        making = on(self.shown["files"].make, make, views, self.shown["files"], how=FILES)
-        on(
-            making.failure,
-            None,
-            js="() => document.querySelector('.files-list').dispatchEvent(new Event('glpn:failed'))",
-        )
-
-        self.measure.wire(
-            self._session, self._redrawn, inputs=[self.tab, *views], outputs=outputs, status=self.shown["status"]
-        )
-
-    def _wire_run(self, outputs: list[Any]) -> None:
-        """Estimate when the button is pressed, and at once where a photo comes for a small model that is here."""
-        chosen = on(
-            self.fallback.click,
-            self._embedded,
-            None,
-            [self.model, self.picker, self.checkpoint, self.card, self.views["correct"], self.fallback],
-        )
-        chosen_cpu = on(
-            self.on_cpu.click, lambda: (True, gr.Button(visible=False)), None, [self.views["cpu"], self.on_cpu]
-        )
-        came = on(self.upload.upload, self._uploaded, self.upload, [self.photo, self.shown["status"]])
-        given = on(self.photo.input, self._taken, self.photo, self.shown["status"], trigger_mode="multiple")
-        starts = (
-            (self.run.click, self._estimate, "once"),
-            (chosen.success, self._estimate, "once"),
-            (chosen_cpu.success, self._estimate, "once"),
-            # A photo that comes while one is estimated takes its place.
-            (came.success, self._estimate_at_once, "multiple"),
-            (given.success, self._estimate_at_once, "multiple"),
-        )
-        for start, handler, mode in starts:
-            running = on(
-                start,
-                handler,
-                [self.photo, self.model, self.checkpoint, *self.view],
-                [*outputs, self.stop, self.fallback, self.on_cpu],
-                how=INFERENCE,
-                trigger_mode=mode,
-            )
-            on(
-                running.success,
-                self._show_result,
-                [self.tab, self.model, *self.view],
-                [*outputs, self.picker, self.estimated],
-                trigger_mode="multiple",
-            )
-            at_the_end(running, self._put_back, [self.model], [self.stop, self.shown["progress"], self.card])
+        shown, views, everything = self.shown, self.views, list(self.shown.values())
+        drawn = {"tab": self.tab, **views}
+        of_model = [self.model, self.picker, self.checkpoint, self.card, views["correct"]]
+        # What is shown of a result.
+        looks = [views["cut"].release, *(views[name].input for name in ("detail", "style", "texture"))]
+        on(looks, self._redraw, drawn, [*everything, self.colors.group], trigger_mode="always_last")
+        tabs = [item.select for item in self.tab_items.values()]
+        on(tabs, self._open_tab, views, [self.tab, *everything, self.colors.group], trigger_mode="multiple")
+        self.measure.wire(drawn, everything, status=shown["status"])
+        making = on(shown["files"].make, self._make_file, views, shown["files"], how=FILES)
+        on(making.failure, None, js=_NO_FILE)
+        # The photo and its camera.
+        on(self.samples.pick, self._choose_sample, drawn, [self.photo, *everything])
+        came = on(self.upload.upload, self._uploaded, self.upload, [self.photo, shown["status"]])
+        given = on(self.photo.input, self._taken, self.photo, shown["status"], trigger_mode="multiple")
+        on(views["camera"].input, self._ask_angle, views["camera"], views["fov"])
+        factors = [views["camera"].input, views["fov"].release, views["correct"].input]
+        on(factors, self._change_camera, drawn, everything, trigger_mode="always_last")
+        # The model and how it runs.
+        on(self.picker.pick, self._choose_model, None, of_model)
+        embedded = on(self.fallback.click, self._choose_embedded, None, [*of_model, self.fallback])
+        cpu = on(self.on_cpu.click, self._choose_cpu, None, [views["cpu"], self.on_cpu])
+        on([views[name].input for name in ("res", "flip", "cpu")], self._stale, None, shown["status"])
+        # Long work. A photo that comes while one is estimated takes its place.
+        for start in (self.run.click, embedded.success, cpu.success):
+            self._wire_run(start, self._estimate, "once")
+        for start in (came.success, given.success):
+            self._wire_run(start, self._estimate_at_once, "multiple")
+        self._wire_certainty(shown["sure_wanted"].input, {"wanted": shown["sure_wanted"]})
+        self._wire_certainty(self.measure.sure.click, {})
         on(self.estimated.change, None, js=_TO_RESULT)
-        on(self.stop.click, self._stop, None, [self.stop, self.shown["progress"]])
-        self._wire_certainty(outputs)
+        on(self.stop.click, self._stop, None, [self.stop, shown["progress"]])
 
-    def _wire_certainty(self, outputs: list[Any]) -> None:
-        """Tell how sure the model is, on the depth picture and at the measured points."""
-        wanted = self.shown["sure_wanted"]
-        for start, asked in ((wanted.input, wanted), (self.measure.sure.click, None)):
-            running = on(start, self._certainty, asked, [*outputs, self.stop], how=INFERENCE)
-            on(running.success, self._redrawn, [self.tab, *self.view], outputs)
-            on(running.failure, lambda: False, None, wanted)
-            at_the_end(running, self._put_back, [self.model], [self.stop, self.shown["progress"], self.card])
+    def _wire_run(self, start: Any, handler: Any, mode: str) -> None:
+        everything, views = list(self.shown.values()), self.views
+        inputs = {"photo": self.photo, "model": self.model, "checkpoint": self.checkpoint, **views}
+        outputs = [*everything, self.stop, self.fallback, self.on_cpu]
+        running = on(start, handler, inputs, outputs, how=INFERENCE, trigger_mode=mode)
+        inputs, outputs = {"tab": self.tab, "model": self.model, **views}, [*everything, self.picker, self.estimated]
+        on(running.success, self._show_result, inputs, outputs, trigger_mode="multiple")
+        at_the_end(running, self._put_back, self.model, [self.stop, self.shown["progress"], self.card])
 
-    def _certainty(self, request: gr.Request, wanted: bool = True) -> Iterator[dict[Any, Any]]:
-        session = self._session(request)
-        if not wanted:
-            session.sure = False
-            yield {self.shown["sure"]: ""}
-            return
-        for shown in actions.certainty(session, self.engine):
-            yield self._named(shown) | {self.stop: gr.Button(interactive=bool(shown["progress"]))}
+    def _wire_certainty(self, start: Any, inputs: dict[str, Any]) -> None:
+        everything = list(self.shown.values())
+        running = on(start, self._certainty, inputs, [*everything, self.stop], how=INFERENCE)
+        on(running.success, self._redrawn, {"tab": self.tab, **self.views}, everything)
+        on(running.failure, self._not_sure, None, self.shown["sure_wanted"])
+        at_the_end(running, self._put_back, self.model, [self.stop, self.shown["progress"], self.card])
+
+    def wire_load(self, demo: gr.Blocks, pages: gr.Tabs, link: LinkBox, colors: Sequence[Colors]) -> None:
+        """Open the page as its link says, with a finished example; and let the link box tell the page's choices.
+
+        `pages` are the top tabs; `colors` the choices of color of all pages.
+        """
+        self.pages, self.all_colors = pages, colors
+        others = [target for group in colors if group is not self.colors for target in group.components]
+        outputs = [*self.shown.values(), *self.views.values(), self.photo, self.tab, self.tabs, self.model, *others]
+        on(demo.load, self._load, None, [*outputs, self.picker, self.card, self.colors.group, pages], how=LOADING)
+        link.wire(self._link, {"tab": self.tab, "model": self.model, **self.views})
+
+    # ------------------------------------------------------------------------------------------------- what is shown
+
+    def _redraw(self, request: gr.Request, tab: str, **views: Any) -> dict[Any, Any]:
+        choices = choices_of(**views)
+        return self._named(actions.draw(self.sessions.of(request), tab, choices)) | self._colors_shown(tab, choices)
+
+    def _redrawn(self, request: gr.Request, tab: str, **views: Any) -> dict[Any, Any]:
+        """Return what the open tab and the line under it show of the session's result."""
+        session = self.sessions.of(request)
+        shown = actions.draw(session, tab, choices_of(**views))
+        return self._named(shown | {"status": actions.status(session, self.engine)})
+
+    def _open_tab(self, request: gr.Request, data: gr.EventData, **views: Any) -> dict[Any, Any]:
+        session, choices, tab = self.sessions.of(request), choices_of(**views), data.target.id
+        shown = actions.draw(session, tab, choices) if session.result else {}
+        return self._named(shown) | {self.tab: tab} | self._colors_shown(tab, choices)
+
+    def _colors_shown(self, tab: str, choices: Choices) -> dict[Any, Any]:
+        """Show the choice of colors where it changes something."""
+        visible = tab in ("depth", "statistics", "files") or (tab == "3d" and choices.texture == "depth")
+        return {self.colors.group: gr.Group(visible=visible)}
+
+    def _make_file(self, request: gr.Request, data: gr.EventData, **views: Any) -> dict[Any, Any]:
+        return self._named(actions.make_file(self.sessions.of(request), choices_of(**views), data.format))
+
+    def _named(self, shown: actions.Shown) -> dict[Any, Any]:
+        return {self.shown[name]: value for name, value in shown.items()}
+
+    # ---------------------------------------------------------------------------------------- the photo, its camera
+
+    def _choose_sample(self, request: gr.Request, data: gr.EventData, tab: str, **views: Any) -> dict[Any, Any]:
+        chosen = actions.sample(data.sample)
+        self.sessions.of(request).show(actions.example(chosen))
+        return self._redrawn(request, tab, **views) | {self.photo: str(chosen.photo)}
+
+    def _uploaded(self, request: gr.Request, path: str) -> tuple[str, Any]:
+        return path, self._taken(request, path)
+
+    def _taken(self, request: gr.Request, photo: str | None) -> Any:
+        """Note a visitor's own photo, so that it goes when the visitor does."""
+        session = self.sessions.of(request)
+        if not photo or photo == actions.shown_photo(session):  # the sample, when it is taken off the page
+            return gr.skip()
+        session.take(Path(photo))
+        return self._stale(request)
+
+    def _stale(self, request: gr.Request) -> str:
+        return html.stale(STALE) + actions.status(self.sessions.of(request), self.engine)
+
+    def _ask_angle(self, camera: str) -> gr.Slider:
+        return gr.Slider(visible=camera == "fov")
+
+    def _change_camera(self, request: gr.Request, tab: str, **views: Any) -> Any:
+        """Apply what is a factor at once."""
+        session = self.sessions.of(request)
+        if session.result is None:
+            return gr.skip()
+        actions.change_camera(session, self.engine, choices_of(**views))
+        return self._redrawn(request, tab, **views)
+
+    # --------------------------------------------------------------------------------------------------- the model
+
+    def _choose_model(self, data: gr.EventData) -> tuple[Any, ...]:
+        """Take the picker's choice; what can't be run is refused as the API refuses it."""
+        model = str(data.model)
+        if model != OTHER or not self.engine.host.own_checkpoints:
+            self.engine.check(model if model in self.engine.zoo else "")
+        return self._chosen(model)
+
+    def _choose_embedded(self) -> tuple[Any, ...]:
+        """Choose the embedded model; the offer goes at once, for a run hides it only when its turn comes."""
+        return *self._chosen(VARIANT), gr.Button(visible=False)
+
+    def _chosen(self, model: str) -> tuple[Any, ...]:
+        card = html.checkpoint_card() if model == OTHER else card_of(self.engine, model)
+        correct = gr.Checkbox(**focal_choice(self.engine, model))
+        return model, self._picker(model), gr.Textbox(visible=model == OTHER), card, correct
+
+    def _choose_cpu(self) -> tuple[bool, gr.Button]:
+        return True, gr.Button(visible=False)
+
+    # ---------------------------------------------------------------------------------------------------- long work
 
     def _estimate(
-        self, request: gr.Request, photo: str | None, model: str, checkpoint: str, *values: Any
+        self, request: gr.Request, photo: str | None, model: str, checkpoint: str, **views: Any
     ) -> Iterator[dict[Any, Any]]:
-        session, name = self._session(request), checkpoint if model == OTHER else model
+        session, name = self.sessions.of(request), checkpoint if model == OTHER else model
         yield {self.fallback: gr.Button(visible=False), self.on_cpu: gr.Button(visible=False)}
         try:
-            for shown in actions.estimate(session, self.engine, photo, name, choices_of(values, VIEW_FIELDS)):
+            for shown in actions.estimate(session, self.engine, photo, name, choices_of(**views)):
                 yield self._named(shown) | {self.stop: gr.Button(interactive=bool(shown["progress"]))}
         except HubError:
             yield {self.fallback: gr.Button(visible=True)}
@@ -334,80 +380,10 @@ class EstimatePage:
             raise
 
     def _estimate_at_once(
-        self, request: gr.Request, photo: str | None, model: str, checkpoint: str, *values: Any
+        self, request: gr.Request, photo: str | None, model: str, checkpoint: str, **views: Any
     ) -> Iterator[dict[Any, Any]]:
-        if photo and photo != actions.shown_photo(self._session(request)) and self._at_once(model):
-            yield from self._estimate(request, photo, model, checkpoint, *values)
-
-    def _show_result(self, request: gr.Request, tab: str, model: str, *values: Any) -> Any:
-        session, choices = self._session(request), choices_of(values, VIEW_FIELDS)
-        if session.result is None or session.drawn_token == session.result.token:
-            return gr.skip()
-        shown = actions.draw(session, tab, choices) | {"status": actions.status(session, self.engine)}
-        return self._named(shown) | {self.picker: self._picker(model), self.estimated: session.result.token}
-
-    def _put_back(self, request: gr.Request, model: str) -> Any:
-        """Leave nothing of a run that has ended on the page; a newer run's progress stays."""
-        if self._session(request).busy:
-            return gr.skip(), gr.skip(), gr.skip()
-        card = card_of(self.engine, model) if model != OTHER else gr.skip()
-        return gr.Button(interactive=False), "", card
-
-    def _embedded(self) -> tuple[Any, ...]:
-        """Choose the embedded model; the offer goes at once, for a run hides it only when its turn comes."""
-        offer = gr.Button(visible=False)
-        correct = gr.Checkbox(**focal_choice(self.engine, VARIANT))
-        return VARIANT, self._picker(VARIANT), gr.Textbox(visible=False), card_of(self.engine, VARIANT), correct, offer
-
-    def _stop(self, request: gr.Request) -> tuple[Any, str]:
-        self._session(request).stop.set()
-        return gr.Button(interactive=False), ""
-
-    def _wire_photo(self, outputs: list[Any]) -> None:
-        def sample(request: gr.Request, data: gr.EventData, tab: str, *values: Any) -> dict[Any, Any]:
-            session = self._session(request)
-            chosen = actions.sample(data.sample)
-            session.show(actions.example(chosen))
-            shown = actions.draw(session, tab, choices_of(values, VIEW_FIELDS))
-            return self._named(shown | {"status": actions.status(session, self.engine)}) | {
-                self.photo: str(chosen.photo)
-            }
-
-        on(self.samples.pick, sample, [self.tab, *self.view], [self.photo, *outputs])
-
-        def camera(request: gr.Request, tab: str, *values: Any) -> Any:
-            """Apply what is a factor at once."""
-            session = self._session(request)
-            if session.result is None:
-                return gr.skip()
-            actions.change_camera(session, self.engine, choices_of(values, VIEW_FIELDS))
-            return self._redrawn(request, tab, *values)
-
-        factors = [self.views["camera"].input, self.views["fov"].release, self.views["correct"].input]
-        on(factors, camera, [self.tab, *self.view], outputs, trigger_mode="always_last")
-        for name in ("res", "flip", "cpu"):
-            on(self.views[name].input, self._stale, None, self.shown["status"])
-
-    def _redrawn(self, request: gr.Request, tab: str, *values: Any) -> dict[Any, Any]:
-        """Return what the open tab and the line under it show of the session's result."""
-        session = self._session(request)
-        shown = actions.draw(session, tab, choices_of(values, VIEW_FIELDS))
-        return self._named(shown | {"status": actions.status(session, self.engine)})
-
-    def _stale(self, request: gr.Request) -> str:
-        session = self._session(request)
-        return html.stale(STALE) + actions.status(session, self.engine)
-
-    def _uploaded(self, request: gr.Request, path: str) -> tuple[str, str]:
-        return path, self._taken(request, path)
-
-    def _taken(self, request: gr.Request, photo: str | None) -> Any:
-        """Note a visitor's own photo, so that it goes when the visitor does."""
-        session = self._session(request)
-        if not photo or photo == actions.shown_photo(session):  # the sample, when it is taken off the page
-            return gr.skip()
-        session.take(Path(photo))
-        return self._stale(request)
+        if photo and photo != actions.shown_photo(self.sessions.of(request)) and self._at_once(model):
+            yield from self._estimate(request, photo, model, checkpoint, **views)
 
     def _at_once(self, model: str) -> bool:
         """Whether `model` runs as soon as a photo comes: it is small, or loaded, and needs no download."""
@@ -416,84 +392,71 @@ class EstimatePage:
         spec = self.engine.zoo[model]
         return self.engine.cached(spec) and (is_small(spec.parameters) or model in self.engine.loaded)
 
-    def _colors_shown(self, tab: str, choices: Choices) -> dict[Any, Any]:
-        """Show the choice of colors where it changes something."""
-        visible = tab in ("depth", "statistics", "files") or (tab == "3d" and choices.texture == "depth")
-        return {self.colors.group: gr.Group(visible=visible)}
+    def _show_result(self, request: gr.Request, tab: str, model: str, **views: Any) -> Any:
+        session = self.sessions.of(request)
+        if session.result is None or session.drawn_token == session.result.token:
+            return gr.skip()
+        shown = self._redrawn(request, tab, **views)
+        return shown | {self.picker: self._picker(model), self.estimated: session.result.token}
 
-    def wire_load(self, demo: gr.Blocks, pages: gr.Tabs, link: LinkBox, colors: Sequence[Colors]) -> None:
-        """Open the page as its link says, with a finished example; and let the link box tell the page's choices."""
-        outputs = [*self.shown.values(), *self.view, self.photo, self.tab, self.tabs, self.model]
-        outputs += [target for group in colors if group is not self.colors for target in group.components]
+    def _certainty(self, request: gr.Request, wanted: bool = True) -> Iterator[dict[Any, Any]]:
+        """Tell how sure the model is, on the depth picture and at the measured points."""
+        session = self.sessions.of(request)
+        if not wanted:
+            session.sure = False
+            yield {self.shown["sure"]: ""}
+            return
+        for shown in actions.certainty(session, self.engine):
+            yield self._named(shown) | {self.stop: gr.Button(interactive=bool(shown["progress"]))}
 
-        def load(request: gr.Request) -> dict[Any, Any]:
-            session = self._session(request)
-            choices, notes = actions.opened(
-                request.query_params, session, self.engine, default_model=self.default_model
-            )
-            return (
-                self._named(actions.draw(session, choices.tab, choices))
-                | {self.views[name]: getattr(choices, name) for name in VIEW_FIELDS}
-                | {
-                    self.shown["status"]: actions.status(session, self.engine) + html.notices(notes),
-                    self.photo: actions.shown_photo(session),
-                    self.tab: choices.tab,
-                    self.tabs: gr.Tabs(selected=choices.tab),
-                    self.model: choices.model,
-                    self.picker: self._picker(choices.model),
-                    self.card: card_of(self.engine, choices.model),
-                    self.views["fov"]: gr.Slider(value=choices.fov, visible=choices.camera == "fov"),
-                    self.views["correct"]: gr.Checkbox(
-                        **focal_choice(self.engine, choices.model, wanted=choices.correct)
-                    ),
-                    pages: gr.Tabs(selected=choices.at),
-                }
-                | self._colors_shown(choices.tab, choices)
-                | {component: getattr(choices, name) for group in colors for name, component in group.values.items()}
-            )
+    def _not_sure(self) -> bool:
+        return False
 
-        outputs += [self.picker, self.card, self.colors.group, pages]
-        on(demo.load, load, None, outputs, how=LOADING)
+    def _put_back(self, request: gr.Request, model: str) -> Any:
+        """Leave nothing of a run that has ended on the page; a newer run's progress stays."""
+        if self.sessions.of(request).busy:
+            return gr.skip(), gr.skip(), gr.skip()
+        card = card_of(self.engine, model) if model != OTHER else gr.skip()
+        return gr.Button(interactive=False), "", card
 
-        def link_text(request: gr.Request, page: str, tab: str, model: str, *values: Any) -> str:
-            result = self._session(request).result
-            sample = result.sample if result and result.sample else ""
-            scale = result.prediction.calibration if result and sample else None  # another photo would not have it
-            choices = replace(choices_of(values, VIEW_FIELDS), scale=scale.factor if scale else Choices.scale)
-            model = model if model != OTHER else self.default_model
-            if not corrects_focal(self.engine, model):
-                choices = replace(choices, correct=Choices.correct)
-            return replace(choices, at=page, tab=tab, model=model, sample=sample).query()
+    def _stop(self, request: gr.Request) -> tuple[Any, str]:
+        self.sessions.of(request).stop.set()
+        return gr.Button(interactive=False), ""
 
-        link.wire(link_text, [self.tab, self.model, *self.view])
+    # ------------------------------------------------------------------------------------------------ links, and back
 
-    def _wire_model(self) -> None:
-        def chosen(data: gr.EventData) -> tuple[Any, ...]:
-            """Take the picker's choice; what can't be run is refused as the API refuses it."""
-            model = str(data.model)
-            if model != OTHER or not self.engine.host.own_checkpoints:
-                self.engine.check(model if model in self.engine.zoo else "")
-            card = html.checkpoint_card() if model == OTHER else card_of(self.engine, model)
-            correct = gr.Checkbox(**focal_choice(self.engine, model))
-            return model, self._picker(model), gr.Textbox(visible=model == OTHER), card, correct
+    def _load(self, request: gr.Request) -> dict[Any, Any]:
+        session, engine = self.sessions.of(request), self.engine
+        choices, notes = actions.opened(request.query_params, session, engine, default_model=self.default_model)
+        focal = focal_choice(engine, choices.model, wanted=choices.correct)
+        return (
+            self._named(actions.draw(session, choices.tab, choices))
+            | {widget: getattr(choices, name) for name, widget in self.views.items()}
+            | {widget: getattr(choices, name) for group in self.all_colors for name, widget in group.values.items()}
+            | self._colors_shown(choices.tab, choices)
+            | {
+                self.shown["status"]: actions.status(session, engine) + html.notices(notes),
+                self.photo: actions.shown_photo(session),
+                self.tab: choices.tab,
+                self.tabs: gr.Tabs(selected=choices.tab),
+                self.model: choices.model,
+                self.picker: self._picker(choices.model),
+                self.card: card_of(engine, choices.model),
+                self.views["fov"]: gr.Slider(value=choices.fov, visible=choices.camera == "fov"),
+                self.views["correct"]: gr.Checkbox(**focal),
+                self.pages: gr.Tabs(selected=choices.at),
+            }
+        )
 
-        outputs = [self.model, self.picker, self.checkpoint, self.card, self.views["correct"]]
-        on(self.picker.pick, chosen, None, outputs)
-
-    def _tab_chosen(self, name: str) -> Callable[..., dict[Any, Any]]:
-        def chosen(request: gr.Request, *values: Any) -> dict[Any, Any]:
-            session = self._session(request)
-            choices = choices_of(values, VIEW_FIELDS)
-            shown = actions.draw(session, name, choices) if session.result else {}
-            return self._named(shown) | {self.tab: name} | self._colors_shown(name, choices)
-
-        return chosen
-
-    def _session(self, request: gr.Request) -> Session:
-        return self.sessions.open(request.session_hash)
-
-    def _named(self, shown: actions.Shown) -> dict[Any, Any]:
-        return {self.shown[name]: value for name, value in shown.items()}
+    def _link(self, request: gr.Request, page: str, tab: str, model: str, **views: Any) -> str:
+        result = self.sessions.of(request).result
+        sample = result.sample if result and result.sample else ""
+        scale = result.prediction.calibration if result and sample else None  # another photo would not have it
+        choices = replace(choices_of(**views), scale=scale.factor if scale else Choices.scale)
+        model = model if model != OTHER else self.default_model
+        if not corrects_focal(self.engine, model):
+            choices = replace(choices, correct=Choices.correct)
+        return replace(choices, at=page, tab=tab, model=model, sample=sample).query()
 
 
 def corrects_focal(engine: Engine, model: str) -> bool:

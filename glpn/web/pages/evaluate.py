@@ -1,7 +1,6 @@
 """The Evaluate page: how far a model's depth is from the truth, in the field's nine metrics and as a map of errors."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -19,10 +18,11 @@ from glpn.web.jobs import Report, Stopped, follow, reported
 from glpn.web.parts import components, html
 from glpn.web.parts.colors import Colors, choices_of
 from glpn.web.parts.events import on
-from glpn.web.parts.job_box import JobBox
+from glpn.web.parts.job_box import JobBox, take_files
 from glpn.web.runner import Engine
 from glpn.web.samples import MEASURED
 from glpn.web.session import Session, Sessions
+from glpn.web.uploads import Uploads
 
 SCALES = [("1000 per metre (NYU)", MM_SCALE), ("256 per metre (KITTI)", KITTI_SCALE), ("Metres (.npy, floats)", 1)]
 # What each of `METRICS` is; an arrow tells which way is better.
@@ -86,7 +86,7 @@ class EvaluatePage:
     """Layout and wiring of the Evaluate page; it has a photo of its own, which must match its truth pixel by pixel."""
 
     def __init__(self, engine: Engine, sessions: Sessions) -> None:
-        self.engine, self.sessions = engine, sessions
+        self.engine = engine
         gr.HTML(
             '<p class="lead">Compare an estimate with a photo\'s true depth: choose a sample, or give a photo and its '
             "depth of the same size, for example from an RGB-D camera, a lidar or a data set; 0 means “not measured”. "
@@ -95,18 +95,20 @@ class EvaluatePage:
         )
         with gr.Row(elem_id="evaluate"):
             with gr.Column(scale=1, min_width=320):
-                self._inputs()
+                self._inputs(sessions.uploads)
             with gr.Column(scale=2, min_width=320):
                 self._results()
-        self._wire()
+        given = on(self.samples.pick, self._choose_sample, None, [self.photo, self.truth, self.scale])
+        inputs = {"photo": self.photo, "truth": self.truth, "scale": self.scale, "model": self.model}
+        inputs |= self.colors.values
+        self.box.wire(sessions, self._work, inputs, self.outputs, starts=[given.success])
+        take_files(sessions, self.photo, self.truth)
 
-    def _inputs(self) -> None:
+    def _inputs(self, uploads: Uploads) -> None:
         self.samples = components.sample_picker(MEASURED, elem_id="evaluate-samples")
-        self.photo = components.photo_input(
-            self.sessions.uploads, elem_id="evaluate-photo", sources=("upload", "clipboard")
-        )
+        self.photo = components.photo_input(uploads, elem_id="evaluate-photo", sources=("upload", "clipboard"))
         self.truth = components.file_input(
-            self.sessions.uploads,
+            uploads,
             label="Ground-truth depth: 16-bit PNG, TIFF or .npy",
             file_types=[".png", ".npy", ".tif", ".tiff"],
             height=170,
@@ -125,32 +127,18 @@ class EvaluatePage:
         )
         self.colors = Colors("evaluate")
         self.outputs = {
-            "progress": self.box.progress,
             "maps": maps,
             "status": gr.HTML(apply_default_css=False, elem_id="evaluate-status"),
             "table": gr.HTML(apply_default_css=False, elem_id="evaluate-table"),
         }
 
-    def _wire(self) -> None:
-        def sample(data: gr.EventData) -> tuple[str, str, int]:
-            chosen = actions.sample(data.sample)
-            if chosen.truth is None:
-                raise PhotoNotFound(f"Nobody has measured {chosen.title}. Choose another sample.")
-            return str(chosen.photo), str(chosen.truth), MM_SCALE
-
-        given = on(self.samples.pick, sample, None, [self.photo, self.truth, self.scale])
-        inputs = [self.photo, self.truth, self.scale, self.model, *self.colors.components]
-        outputs = [self.outputs[name] for name in ("maps", "status", "table")]
-        self.box.wire(self.sessions, self._work, inputs, outputs, starts=[given.success])
-        for event in (self.photo.input, self.truth.upload):
-            on(event, self._taken, [self.photo, self.truth], None, trigger_mode="multiple")
+    def _choose_sample(self, data: gr.EventData) -> tuple[str, str, int]:
+        chosen = actions.sample(data.sample)
+        if chosen.truth is None:
+            raise PhotoNotFound(f"Nobody has measured {chosen.title}. Choose another sample.")
+        return str(chosen.photo), str(chosen.truth), MM_SCALE
 
     def _work(
-        self, session: Session, photo: str | None, truth: str | None, scale: float, model: str, *values: Any
-    ) -> Iterator[dict[Any, Any]]:
-        for step in evaluate(session, self.engine, photo, truth, scale, model, choices_of(values)):
-            yield {self.outputs[name]: value for name, value in step.items()}
-
-    def _taken(self, request: gr.Request, *paths: str | None) -> None:
-        """Note the visitor's own files, so that they go when the visitor does."""
-        self.sessions.open(request.session_hash).take(*(Path(path) for path in paths if path))
+        self, session: Session, photo: str | None, truth: str | None, scale: float, model: str, **colors: Any
+    ) -> Iterator[dict[str, Any]]:
+        return evaluate(session, self.engine, photo, truth, scale, model, choices_of(**colors))

@@ -28,8 +28,7 @@ from glpn.web.choices import Choices
 from glpn.web.jobs import Report, Stopped, follow, reported
 from glpn.web.parts import components, html
 from glpn.web.parts.colors import Colors, choices_of
-from glpn.web.parts.events import on
-from glpn.web.parts.job_box import JobBox
+from glpn.web.parts.job_box import JobBox, take_files
 from glpn.web.photo_list import MOST_PHOTOS, Listed, list_photos
 from glpn.web.runner import Engine
 from glpn.web.session import Session, Sessions
@@ -183,6 +182,7 @@ class ManyPage:
     """Layout and wiring of the Many photos page."""
 
     def __init__(self, engine: Engine, sessions: Sessions) -> None:
+        self.engine, self.sessions = engine, sessions
         gr.HTML(
             f'<p class="lead">Up to {MOST_PHOTOS} photos, or a zip of them. Each becomes the files that you choose; '
             "one zip holds them all, with a table. A folder of any length: <code>glpn estimate FOLDER</code>.</p>",
@@ -211,18 +211,13 @@ class ManyPage:
                 link = gr.HTML(apply_default_css=False, elem_id="many-link")
                 shown = gr.HTML(strip([]), apply_default_css=False, elem_id="many-strip")
                 self.colors = Colors("many")
-        outputs = {"progress": box.progress, "strip": shown, "link": link}
+        inputs = {"files": files, "model": model, "formats": formats, **self.colors.values}
+        box.wire(sessions, self._work, inputs, {"strip": shown, "link": link})
+        take_files(sessions, files)
 
-        def work(session: Session, files: list[str], model: str, formats: list[str], *values: Any) -> Iterator[Any]:
-            yield {shown: "", link: ""}
-            folder = sessions.uploads.api_folder()
-            for step in estimate_all(session, engine, folder, files, model, formats, choices_of(values)):
-                yield {outputs[name]: value for name, value in step.items()}
-
-        box.wire(sessions, work, [files, model, formats, *self.colors.components], [shown, link])
-
-        def taken(request: gr.Request, paths: list[str] | None) -> None:
-            """Note the visitor's own files, so that they go when the visitor does."""
-            sessions.open(request.session_hash).take(*map(Path, paths or ()))
-
-        on(files.upload, taken, files, None, trigger_mode="multiple")
+    def _work(
+        self, session: Session, files: list[str], model: str, formats: list[str], **colors: Any
+    ) -> Iterator[dict[str, Any]]:
+        yield {"strip": "", "link": ""}
+        folder = self.sessions.uploads.api_folder()
+        yield from estimate_all(session, self.engine, folder, files, model, formats, choices_of(**colors))

@@ -1,6 +1,6 @@
 """Layout and wiring of the Estimate page's Measure tab, and of what undoes a scale anywhere on that page."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -8,15 +8,15 @@ import gradio as gr
 from glpn.web import measuring
 from glpn.web.parts import components
 from glpn.web.parts.events import on
-from glpn.web.session import Marks, Session
-
-SessionOf = Callable[[gr.Request], Session]
+from glpn.web.session import Marks, Sessions
 
 
 class MeasureTab:
     """The tab's components; `shown` are those whose values come from `measuring.shown`, by its names."""
 
-    def __init__(self) -> None:
+    def __init__(self, sessions: Sessions, redrawn: Callable[..., dict[Any, Any]]) -> None:
+        """`redrawn(request, **inputs)` returns what the open tab and the status show."""
+        self.sessions, self.redrawn = sessions, redrawn
         with gr.Row(elem_id="measure-tools"):
             self.kind = gr.Radio(
                 [(title, kind) for kind, title in measuring.TITLES.items()],
@@ -43,63 +43,53 @@ class MeasureTab:
             self.sure = gr.Button("How sure?", size="sm", min_width=100, elem_id="measure-sure")
         self.shown["distances"] = components.live_html("measures.js", elem_id="distances")
 
-    def wire(
-        self,
-        session_of: SessionOf,
-        redraw: Callable[..., dict[Any, Any]],
-        *,
-        inputs: Sequence[Any],
-        outputs: Sequence[Any],
-        status: gr.HTML,
-    ) -> None:
-        """Connect the tab with the visitor's session.
+    def wire(self, inputs: Mapping[str, Any], outputs: Sequence[Any], *, status: gr.HTML) -> None:
+        """Connect the tab with the visitor's session. `inputs` are those of `redrawn`; `status` can undo a scale."""
+        points, distances = list(self.shown.values()), self.shown["distances"]
+        on(self.shown["measure"].pick, self._pick, self.snap, points)
+        on(self.kind.input, self._choose, self.kind, points)
+        on(self.new.click, self._finish, None, points)
+        # Upon each of these every number in metres may be another.
+        on(distances.known, self._know, inputs, [*outputs, self.kind])
+        on(distances.remove, self._remove, inputs, [*outputs, self.kind])
+        on(self.undo.click, self._undo, inputs, [*outputs, self.kind])
+        on(self.clear.click, self._clear, inputs, [*outputs, self.kind])
+        on(status.unscale, self._unscale, inputs, [*outputs, self.kind])
 
-        redraw    takes the request and the values of `inputs`; returns what the open tab and the status show
-        status    the line under the figures, whose button undoes a scale
-        """
-        self._wire_points(session_of)
+    def _pick(self, request: gr.Request, data: gr.EventData, snap: bool) -> dict[Any, Any]:
+        measuring.pick(self.sessions.of(request), data.x, data.y, snap=snap)
+        return self._shown(request)
 
-        def rescaled(act: Callable[[Session, Any], None]) -> Callable[..., dict[Any, Any]]:
-            """Return the handler that does `act`, upon which every number in metres may be another."""
+    def _choose(self, request: gr.Request, kind: str) -> dict[Any, Any]:
+        measuring.choose(self.sessions.of(request), kind)
+        return self._shown(request)
 
-            def handler(request: gr.Request, data: gr.EventData, *values: Any) -> dict[Any, Any]:
-                session = session_of(request)
-                act(session, data)
-                return redraw(request, *values) | {self.kind: session.marks.kind}
+    def _finish(self, request: gr.Request) -> dict[Any, Any]:
+        measuring.finish(self.sessions.of(request))
+        return self._shown(request)
 
-            return handler
+    def _know(self, request: gr.Request, data: gr.EventData, **inputs: Any) -> dict[Any, Any]:
+        measuring.know(self.sessions.of(request), data.number, data.metres)
+        return self._rescaled(request, inputs)
 
-        events: tuple[tuple[Any, Callable[[Session, Any], None]], ...] = (
-            (self.shown["distances"].known, lambda session, data: measuring.know(session, data.number, data.metres)),
-            (self.shown["distances"].remove, lambda session, data: measuring.remove(session, data.number)),
-            (self.undo.click, lambda session, data: measuring.undo(session)),
-            (self.clear.click, lambda session, data: measuring.clear(session)),
-            (status.unscale, lambda session, data: measuring.unscale(session)),
-        )
-        for event, act in events:
-            on(event, rescaled(act), inputs, [*outputs, self.kind])
+    def _remove(self, request: gr.Request, data: gr.EventData, **inputs: Any) -> dict[Any, Any]:
+        measuring.remove(self.sessions.of(request), data.number)
+        return self._rescaled(request, inputs)
 
-    def _wire_points(self, session_of: SessionOf) -> None:
-        outputs = list(self.shown.values())
+    def _undo(self, request: gr.Request, **inputs: Any) -> dict[Any, Any]:
+        measuring.undo(self.sessions.of(request))
+        return self._rescaled(request, inputs)
 
-        def show(session: Session) -> dict[Any, Any]:
-            return {self.shown[name]: value for name, value in measuring.shown(session).items()}
+    def _clear(self, request: gr.Request, **inputs: Any) -> dict[Any, Any]:
+        measuring.clear(self.sessions.of(request))
+        return self._rescaled(request, inputs)
 
-        def pick(request: gr.Request, data: gr.EventData, snap: bool) -> dict[Any, Any]:
-            session = session_of(request)
-            measuring.pick(session, data.x, data.y, snap=snap)
-            return show(session)
+    def _unscale(self, request: gr.Request, **inputs: Any) -> dict[Any, Any]:
+        measuring.unscale(self.sessions.of(request))
+        return self._rescaled(request, inputs)
 
-        def choose(request: gr.Request, kind: str) -> dict[Any, Any]:
-            session = session_of(request)
-            measuring.choose(session, kind)
-            return show(session)
+    def _shown(self, request: gr.Request) -> dict[Any, Any]:
+        return {self.shown[name]: value for name, value in measuring.shown(self.sessions.of(request)).items()}
 
-        def new(request: gr.Request) -> dict[Any, Any]:
-            session = session_of(request)
-            measuring.finish(session)
-            return show(session)
-
-        on(self.shown["measure"].pick, pick, self.snap, outputs)
-        on(self.kind.input, choose, self.kind, outputs)
-        on(self.new.click, new, None, outputs)
+    def _rescaled(self, request: gr.Request, inputs: Mapping[str, Any]) -> dict[Any, Any]:
+        return self.redrawn(request, **inputs) | {self.kind: self.sessions.of(request).marks.kind}

@@ -19,8 +19,7 @@ from glpn.web.choices import Choices
 from glpn.web.jobs import Progress, Report, Stopped, follow, reported
 from glpn.web.parts import components, html
 from glpn.web.parts.colors import Colors, choices_of
-from glpn.web.parts.events import on
-from glpn.web.parts.job_box import JobBox
+from glpn.web.parts.job_box import JobBox, take_files
 from glpn.web.runner import Engine
 from glpn.web.session import Session, Sessions
 from glpn.web.turns import Place, Turns
@@ -119,6 +118,7 @@ class VideoPage:
     """Layout and wiring of the Video page."""
 
     def __init__(self, engine: Engine, sessions: Sessions) -> None:
+        self.engine, self.sessions = engine, sessions
         longest = PUBLIC_SECONDS if engine.host.public else MAX_SECONDS
         gr.HTML(
             f'<p class="lead">A clip of up to {longest:.0f} s becomes a depth clip in one range of colors, steadied '
@@ -151,18 +151,13 @@ class VideoPage:
                 clips = gr.HTML(apply_default_css=False, elem_id="video-clips")
                 self.colors = Colors("video")
 
-        def work(
-            session: Session, path: str | None, model: str, kinds: list[str], smoothing: float, *values: Any
-        ) -> Iterator[Any]:
-            yield {clips: ""}
-            folder = sessions.uploads.api_folder()
-            for step in estimate_clip(session, engine, folder, path, model, kinds, smoothing, choices_of(values)):
-                yield {{"progress": box.progress, "clips": clips}[name]: value for name, value in step.items()}
+        inputs = {"path": clip, "model": model, "kinds": kinds, "smoothing": smoothing, **self.colors.values}
+        box.wire(sessions, self._work, inputs, {"clips": clips})
+        take_files(sessions, clip)
 
-        box.wire(sessions, work, [clip, model, kinds, smoothing, *self.colors.components], [clips])
-
-        def taken(request: gr.Request, path: str | None) -> None:
-            """Note the visitor's own clip, so that it goes when the visitor does."""
-            sessions.open(request.session_hash).take(*[Path(path)] if path else ())
-
-        on(clip.upload, taken, clip, None, trigger_mode="multiple")
+    def _work(
+        self, session: Session, path: str | None, model: str, kinds: list[str], smoothing: float, **colors: Any
+    ) -> Iterator[dict[str, Any]]:
+        yield {"clips": ""}
+        folder, choices = self.sessions.uploads.api_folder(), choices_of(**colors)
+        yield from estimate_clip(session, self.engine, folder, path, model, kinds, smoothing, choices)

@@ -150,27 +150,22 @@ class ZooPage:
     """Layout and wiring of the Zoo page. What changes the host's disk is absent where strangers use the page."""
 
     def __init__(self, engine: Engine, sessions: Sessions, *, tab: gr.Tab) -> None:
-        self.engine = engine
-        self.sessions = sessions
+        self.engine, self.sessions = engine, sessions
         with gr.Row():
             chosen = gr.Radio(
                 list(FILTERS), value=FILTERS[0], label="Show", scale=2, min_width=300, elem_id="zoo-filter"
             )
             text = gr.Textbox(label="Search", placeholder="b4, kitti, nvidia …", scale=1, min_width=240, max_lines=1)
+        self.asked = [chosen, text]
         self.table = gr.HTML(zoo_table(engine), apply_default_css=False, elem_id="zoo-table", elem_classes="wide")
         if not engine.host.public:
-            self._actions(tab, chosen, text)
+            self._downloads(tab)
         training = gr.HTML(training_help(engine), apply_default_css=False, elem_id="zoo-training")
+        for event in (chosen.input, text.input, tab.select):
+            on(event, self._rows, self.asked, [self.table, training])
 
-        def both(show: str, words: str) -> tuple[str, str]:
-            return zoo_table(engine, show, words), training_help(engine, show, words)
-
-        for event in (chosen.input, text.input, *([tab.select] if engine.host.public else [])):
-            on(event, both, [chosen, text], [self.table, training])
-
-    def _actions(self, tab: gr.Tab, chosen: gr.Radio, text: gr.Textbox) -> None:
-        engine = self.engine
-        names = [spec.id for spec in engine.zoo.ready]
+    def _downloads(self, tab: gr.Tab) -> None:
+        names = [spec.id for spec in self.engine.zoo.ready]
         with gr.Row(elem_id="zoo-actions", elem_classes="job"):
             name = gr.Dropdown(names, value=names[0], label="Variant", filterable=False, scale=2)
             load = gr.Button("Download now", min_width=150)
@@ -179,24 +174,30 @@ class ZooPage:
             halt = gr.Button("Stop", min_width=150)
         said = gr.HTML(apply_default_css=False, elem_id="zoo-said")
         disk = gr.HTML(apply_default_css=False, elem_id="zoo-disk")
-
-        def start(request: gr.Request, variant: str) -> Iterator[str]:
-            with self.sessions.open(request.session_hash).job() as stop:
-                yield from download(engine, variant, stop)
-
-        def after(show: str, words: str) -> tuple[str, str]:
-            return zoo_table(engine, show, words), disk_sentence(engine.zoo)
-
         jobs = (
-            on(load.click, start, name, said, how=FILES),
-            on(test.click, lambda variant: check(engine, variant), name, said),
-            on(drop.click, lambda variant: remove(engine, variant), name, said),
+            on(load.click, self._download, name, said, how=FILES),
+            on(test.click, self._check, name, said),
+            on(drop.click, self._remove, name, said),
         )
-        for job in jobs:
-            on(job.then, after, [chosen, text], [self.table, disk])
-        on(tab.select, after, [chosen, text], [self.table, disk])
+        for event in (*(job.then for job in jobs), tab.select):
+            on(event, self._disk, self.asked, [self.table, disk])
+        on(halt.click, self._stop, None, None)
 
-        def stop(request: gr.Request) -> None:
-            self.sessions.open(request.session_hash).stop.set()
+    def _rows(self, chosen: str, text: str) -> tuple[str, str]:
+        return zoo_table(self.engine, chosen, text), training_help(self.engine, chosen, text)
 
-        on(halt.click, stop, None, None)
+    def _disk(self, chosen: str, text: str) -> tuple[str, str]:
+        return zoo_table(self.engine, chosen, text), disk_sentence(self.engine.zoo)
+
+    def _download(self, request: gr.Request, name: str) -> Iterator[str]:
+        with self.sessions.of(request).job() as stop:
+            yield from download(self.engine, name, stop)
+
+    def _check(self, name: str) -> str:
+        return check(self.engine, name)
+
+    def _remove(self, name: str) -> str:
+        return remove(self.engine, name)
+
+    def _stop(self, request: gr.Request) -> None:
+        self.sessions.of(request).stop.set()

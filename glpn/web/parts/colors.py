@@ -11,7 +11,6 @@ from glpn.web.choices import Choices
 
 from .events import on
 
-NAMES = ("colors", "range", "near", "low", "high")
 # Tells every picture on the page; nothing is asked of the server.
 TELL = """(colors, range, near, low, high) => {
   const fixed = range === "fixed";
@@ -61,7 +60,7 @@ class Colors:
                         label=label,
                         elem_id=f"{prefix}-{name}",
                     )
-        self.components = [self.values[name] for name in NAMES]
+        self.components = list(self.values.values())
         self.changes = [component.input for component in self.components]
         on(self.changes, None, self.components, js=TELL)
 
@@ -71,7 +70,6 @@ class Colors:
             on(self.changes, None, self.components, other.components, js="(...values) => values")
 
 
-def choices_of(values: tuple[Any, ...], names: tuple[str, ...] = NAMES) -> Choices:
-    """Pack the widgets' values; a number that was wiped out counts as its default."""
-    named = dict(zip(names, values, strict=True))
-    return Choices(**{name: value for name, value in named.items() if value is not None})
+def choices_of(**values: Any) -> Choices:
+    """Pack the widgets' values by their names; a number that was wiped out counts as its default."""
+    return Choices(**{name: value for name, value in values.items() if value is not None})

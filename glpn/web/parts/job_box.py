@@ -1,6 +1,7 @@
 """JobBox: run, stop and progress of a page's long work, the same on every page."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -9,38 +10,56 @@ from glpn.web.session import Sessions
 
 from .events import INFERENCE, at_the_end, on
 
-Work = Callable[..., Iterator[dict[Any, Any]]]  # (session, *values of the inputs) -> components and their new values
+Work = Callable[..., Iterator[dict[str, Any]]]  # (session, **inputs by their names) -> outputs' names and new values
 
 
 class JobBox:
-    """Two buttons and a line of progress. The work yields new values of components; `progress` is one of them."""
+    """Two buttons and a line of progress, whose name among the outputs is "progress"."""
+
+    work: Work
+    sessions: Sessions
 
     def __init__(self, run: str, *, elem_id: str) -> None:
         with gr.Row(elem_classes="job"):
             self.run = gr.Button(run, variant="primary", scale=2, elem_id=f"{elem_id}-go")
             self.stop = gr.Button("Stop", scale=1, interactive=False, elem_id=f"{elem_id}-stop")
-        self.progress = gr.HTML(apply_default_css=False, elem_id=f"{elem_id}-progress")
+        self.outputs = {"progress": gr.HTML(apply_default_css=False, elem_id=f"{elem_id}-progress")}
 
     def wire(
         self,
         sessions: Sessions,
         work: Work,
-        inputs: Sequence[Any],
-        outputs: Sequence[Any],
+        inputs: Mapping[str, Any],
+        outputs: Mapping[str, Any],
         *,
         starts: Sequence[Callable[..., Any]] = (),
     ) -> None:
         """Run `work` when the button is pressed, or when one of `starts` fires; however it ends, put the box back."""
-
-        def begin(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
-            yield {self.stop: gr.Button(interactive=True)}
-            yield from work(sessions.open(request.session_hash), *values)
-
-        def halt(request: gr.Request) -> Any:
-            sessions.open(request.session_hash).stop.set()
-            return gr.Button(interactive=False)
-
+        self.sessions, self.work = sessions, work
+        self.outputs |= outputs
         for start in (self.run.click, *starts):
-            running = on(start, begin, list(inputs), [*outputs, self.progress, self.stop], how=INFERENCE)
-            at_the_end(running, lambda: ("", gr.Button(interactive=False)), None, [self.progress, self.stop])
-        on(self.stop.click, halt, None, self.stop)
+            running = on(start, self._run, inputs, [*self.outputs.values(), self.stop], how=INFERENCE)
+            at_the_end(running, self._put_back, None, [self.outputs["progress"], self.stop])
+        on(self.stop.click, self._halt, None, self.stop)
+
+    def _run(self, request: gr.Request, **inputs: Any) -> Iterator[dict[Any, Any]]:
+        yield {self.stop: gr.Button(interactive=True)}
+        for step in self.work(self.sessions.of(request), **inputs):
+            yield {self.outputs[name]: value for name, value in step.items()}
+
+    def _put_back(self) -> tuple[str, gr.Button]:
+        return "", gr.Button(interactive=False)
+
+    def _halt(self, request: gr.Request) -> gr.Button:
+        self.sessions.of(request).stop.set()
+        return gr.Button(interactive=False)
+
+
+def take_files(sessions: Sessions, *inputs: gr.File | gr.Image) -> None:
+    """Note the visitor's own files as they come into `inputs`, so that they go when the visitor does."""
+
+    def taken(request: gr.Request, paths: str | list[str] | None) -> None:
+        sessions.of(request).take(*map(Path, [paths] if isinstance(paths, str) else paths or ()))
+
+    for files in inputs:
+        on(files.input if isinstance(files, gr.Image) else files.upload, taken, files, None, trigger_mode="multiple")

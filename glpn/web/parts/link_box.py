@@ -1,7 +1,7 @@
 """The header's "Copy link": the page's choices as a link that survives a restart."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import gradio as gr
@@ -40,12 +40,14 @@ class LinkBox:
             )
             gr.Button("Close", size="sm", elem_id="link-close", scale=0, min_width=64)
 
-    def follow(self, tabs: dict[str, gr.Tab]) -> None:
+    def follow(self, tabs: Iterable[gr.Tab]) -> None:
         """Remember which of the page's top tabs is open."""
-        for name, tab in tabs.items():
-            on(tab.select, lambda name=name: name, None, self.page)
+        on([tab.select for tab in tabs], self._opened, None, self.page, trigger_mode="multiple")
 
-    def wire(self, text: Callable[..., str], inputs: list[Any]) -> None:
-        """Show `text(request, page, *inputs)`, a query string, as a link, and copy it."""
-        asked = on(self.button.click, text, [self.page, *inputs], self.box)
+    def _opened(self, data: gr.EventData) -> Any:
+        return data.target.id
+
+    def wire(self, text: Callable[..., str], inputs: Mapping[str, Any]) -> None:
+        """Show `text(request, page=…, **inputs)`, a query string, as a link, and copy it."""
+        asked = on(self.button.click, text, {"page": self.page, **inputs}, self.box)
         on(asked.then, None, self.box, self.box, js=_COPY.replace("ADDRESS", json.dumps(self.address)))

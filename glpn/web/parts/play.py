@@ -1,7 +1,6 @@
 """Play: the photo under one slider of distance, and its pictures as files of the photo's own size."""
 
 import secrets
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -10,7 +9,7 @@ import gradio as gr
 from glpn.errors import ConfigError, ExportError
 from glpn.scene.look import Look
 from glpn.web import drawing
-from glpn.web.session import Session
+from glpn.web.session import Session, Sessions
 from glpn.web.uploads import NO_ROOM
 
 from . import components
@@ -22,13 +21,13 @@ USES = ("cutout", "focus", "fog", "bands", "contours")  # formats of `export`
 class Play:
     """The component of the tab, wired to write files."""
 
-    def __init__(self, session_of: Callable[[gr.Request], Session]) -> None:
+    def __init__(self, sessions: Sessions) -> None:
+        self.sessions = sessions
         self.shown = components.play(elem_id="play")
+        on(self.shown.save, self._save, None, self.shown, how=FILES)
 
-        def save(request: gr.Request, data: gr.EventData) -> dict[str, Any]:
-            return saved(session_of(request), data.use, data.distance_m, data.aperture)
-
-        on(self.shown.save, save, None, self.shown, how=FILES)
+    def _save(self, request: gr.Request, data: gr.EventData) -> dict[str, Any]:
+        return saved(self.sessions.of(request), data.use, data.distance_m, data.aperture)
 
 
 def saved(session: Session, use: object, distance_m: object, aperture: object) -> dict[str, Any]:
