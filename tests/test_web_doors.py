@@ -16,10 +16,11 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import gradio as gr
 import gradio.routes
@@ -28,20 +29,21 @@ import pytest
 from gradio.queueing import Queue
 from gradio.server_messages import ProcessCompletedMessage
 from gradio.state_holder import SessionState
-from gradio.utils import get_positional_input_parameters
 from PIL import Image
 from web_support import ROOT, FakeStore, served
 
 from glpn.errors import Cancelled, ExportError, GLPNError, PhotoNotFound
 from glpn.prediction import DepthPrediction
 from glpn.web import actions, unread
+from glpn.web import pages as pages_folder
 from glpn.web.choices import Choices
 from glpn.web.guard import carries_files
 from glpn.web.page import build_demo
 from glpn.web.parts.events import FILES, on
+from glpn.web.parts.job_box import JobBox
 from glpn.web.runner import Engine, Host, is_loopback
 from glpn.web.samples import FOLDER
-from glpn.web.session import MOST_UPLOAD_BYTES, MOST_UPLOADS, Sessions
+from glpn.web.session import MOST_UPLOAD_BYTES, MOST_UPLOADS, Session, Sessions
 from glpn.web.temporary import TemporaryFolder
 from glpn.web.turns import TooBusy, Turns
 from glpn.web.uploads import REFUSED, NoRoom, Uploads
@@ -153,9 +155,18 @@ def test_every_input_that_carries_a_file_refuses_what_is_no_upload(demo, tmp_pat
             assert refusal.value.message == REFUSED
 
 
+def bound(handler: Callable[..., Any], positional: int, names: Sequence[str]) -> dict[str, Any]:
+    """Bind so many values and `names` to a handler's parameters as Gradio does; return what falls into **kwargs."""
+    signature, hints = inspect.signature(handler), get_type_hints(handler)
+    special = [name for name in signature.parameters if hints.get(name) in (gr.Request, gr.EventData, Session)]
+    values = signature.bind(*special, *[0] * positional, **dict.fromkeys(names, 0))
+    loose = [p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD]
+    return values.arguments.get(loose[0], {}) if loose else {}
+
+
 @unclosed
 def test_every_event_is_guarded_private_and_gets_what_its_handler_takes(demo):
-    public = {"depth", "estimate", "measure", "models"}
+    public, seen = {"depth", "estimate", "measure", "models"}, set()
     for function in demo.fns.values():
         name = f"{function.name} ({function._id})"
         assert (function.api_visibility == "public") == (function.api_name in public), name
@@ -163,17 +174,18 @@ def test_every_event_is_guarded_private_and_gets_what_its_handler_takes(demo):
             continue
         assert getattr(function.fn, "is_guarded", False), name
         names = function.input_keyword_names
-        given = len(function.inputs) - len(names)
-        taken = [parameter.name for parameter in get_positional_input_parameters(function.fn)[:given]]
-        special = {
-            parameter.name: object()
-            for parameter in inspect.signature(function.fn).parameters.values()
-            if get_type_hints(function.fn).get(parameter.name) in (gr.Request, gr.EventData)
-        }
-        free = [object()] * (given - len(taken))  # what goes into *values
-        inspect.signature(function.fn).bind(
-            *special.values(), *[object()] * len(taken), *free, **dict.fromkeys(names, 1)
-        )
+        handler = inspect.unwrap(function.fn)
+        loose = bound(handler, len(function.inputs) - len(names), names)
+        if (box := getattr(handler, "__self__", None)) and isinstance(box, JobBox) and names:
+            handler = box.work
+            loose = bound(handler, 0, names)
+        seen.add(handler.__module__)
+        assert loose.keys() <= {field.name for field in fields(Choices)}, name
+        returned = get_type_hints(handler).get("return")
+        if get_origin(returned) is tuple and ... not in get_args(returned):
+            assert len(get_args(returned)) == len(function.outputs), name
+    pages = {path.stem for path in Path(pages_folder.__file__).parent.glob("[a-z]*.py")} - {"about", "live"}
+    assert {f"{pages_folder.__name__}.{page}" for page in pages} <= seen
 
 
 @unclosed
