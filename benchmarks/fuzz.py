@@ -2,7 +2,7 @@
 
     python -m benchmarks.fuzz                everything, some minutes on two cores
     python -m benchmarks.fuzz --quick        photos alone on the command line, no large ones, no page; about a minute
-    python -m benchmarks.fuzz --costs        the peak of memory of each format, for `glpn.formats.FORMATS`
+    python -m benchmarks.fuzz --costs        the peak of memory of each format, for `glpn.formats.PHOTO_FORMATS`
 
 Each file is read in a process of its own, forked from one that has everything imported (so Linux and macOS only). What
 breaks a promise is kept under its name in artifacts/fuzz. Exit code 1 if anything did.
@@ -35,7 +35,7 @@ from glpn.checkpoint import check_finite, check_tensors, load_config, load_state
 from glpn.commands import main as glpn
 from glpn.errors import GLPNError
 from glpn.exif import camera_from_exif
-from glpn.formats import FORMATS, MEMORY_PER_PIXEL
+from glpn.formats import MEMORY_PER_PIXEL, PHOTO_FORMATS
 from glpn.intrinsics import read_camera
 from glpn.photo import load_photo
 from glpn.scene.depth_files import read_depth
@@ -314,12 +314,12 @@ def costs() -> None:
             print(f"{name:16} {kind:9} {peak:5.1f} bytes a pixel, {told.get('cpu_s', 0):5.2f} s  {end}")
             path.unlink()
     for kind, peak in worst.items():
-        stated = FORMATS[kind].bytes_per_pixel
+        stated = PHOTO_FORMATS[kind].bytes_per_pixel
         print(f"{kind:9} {peak:5.1f} measured, {stated:5.1f} stated (up to {MEMORY_PER_PIXEL} costs no pixels)")
 
 
 def _kind_of(path: Path) -> str:
-    return next(kind for kind, about in FORMATS.items() if path.suffix in (*about.suffixes, ".apng"))
+    return next(kind for kind, about in PHOTO_FORMATS.items() if path.suffix in (*about.suffixes, ".apng"))
 
 
 def summarize(outcomes: list[Outcome]) -> None:

@@ -18,7 +18,7 @@ SOURCES = ("assumed", "exif", "fov", "file", "given")
 
 # Fields of view, degrees, least and most. What page, links, API and command line accept, horizontally; and what a file
 # of intrinsics may claim before its numbers are taken for another unit's.
-FOV_DEG = (1.0, 170.0)
+POSSIBLE_FOV_DEG = (1.0, 170.0)
 PLAUSIBLE_FOV_DEG = (10.0, 150.0)
 FILM_FOCAL_MM = (4.0, 5000.0)  # 35 mm equivalents
 MAX_PX = 1e9  # of a focal length or principal point
@@ -72,7 +72,7 @@ class Camera:
     def from_fov(cls, fov_deg: float, size: tuple[int, int], *, diagonal: bool = False) -> Self:
         """Build a camera from its horizontal, or with `diagonal` its diagonal, field of view in degrees."""
         angle = number(fov_deg)
-        least, most = FOV_DEG
+        least, most = POSSIBLE_FOV_DEG
         if angle is None or not least <= angle <= most:
             raise CameraError(
                 f"The field of view is {short_text(fov_deg)}. Give degrees between {least:g} and {most:g}, such as 63."

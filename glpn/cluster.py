@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PHOTOS_PER_FILE = 64  # rows of a Parquet file: what a killed machine has to do again
-BATCH = 8
-SETTINGS = "_glpn.json"  # in the results' folder; readers of Parquet folders pass over names that start so
+PHOTOS_AT_ONCE = 8
+SETTINGS_FILE = "_glpn.json"  # in the results' folder; readers of Parquet folders pass over names that start so
 
 
 class DepthPredictor:
@@ -122,7 +122,7 @@ def estimate_on_cluster(
         ).map_batches(
             DepthPredictor,
             fn_constructor_kwargs={"model": model, "resolution": resolution},
-            batch_size=BATCH,
+            batch_size=PHOTOS_AT_ONCE,
             compute=ray.data.ActorPoolStrategy(size=workers) if workers else ray.data.ActorPoolStrategy(min_size=1),
             num_cpus=cpus,
             num_gpus=gpus,
@@ -171,7 +171,7 @@ def _claim(system: "FileSystem", folder: str, settings: dict[str, Any]) -> None:
     """Note in `folder` with which settings its results are made. Raises `ConfigError` if they were made with others."""
     from pyarrow.fs import FileType
 
-    path = f"{folder}/{SETTINGS}"
+    path = f"{folder}/{SETTINGS_FILE}"
     if system.get_file_info(path).type == FileType.NotFound:
         system.create_dir(folder, recursive=True)
         with system.open_output_stream(path) as file:

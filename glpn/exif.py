@@ -9,10 +9,10 @@ from PIL.ExifTags import IFD, Base
 
 from .camera import FILM_DIAGONAL_MM, FILM_FOCAL_MM, Camera, by_sides, number, same_shape, short_text
 from .errors import printable
+from .pixels import ON_SIDE
 
 Size = tuple[int, int]
 
-_ON_SIDE = (5, 6, 7, 8)  # orientations whose stored rows are columns of the upright photo
 # FocalPlaneResolutionUnit; 2 and 3 are Exif's, 4 and 5 are written by some cameras.
 _UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 _APPLE_PANORAMA = 6  # of CustomRendered
@@ -100,7 +100,7 @@ def _taken_size(reader: _Reader, size: Size) -> tuple[Size, float]:
         return size, 1.0
     upright = (int(height), int(width))
     turned = upright[::-1]
-    if tags.get(Base.Orientation) in _ON_SIDE:
+    if tags.get(Base.Orientation) in ON_SIDE:
         upright, turned = turned, upright
     # Some software turns the pixels and leaves these two tags, or the orientation, as they were.
     taken = turned if same_shape(turned, size) and not same_shape(upright, size) else upright

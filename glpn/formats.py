@@ -16,7 +16,7 @@ from .errors import PhotoTooLarge, PhotoUnreadable, printable
 
 logger = logging.getLogger(__name__)
 
-MAX_PIXELS = 50_000_000
+MAX_PHOTO_PIXELS = 50_000_000
 MAX_SIDE = 30_000
 MEMORY_PER_PIXEL = 12  # bytes: 600 MB for the largest photo
 MAX_GIF_TEXT = 1_000_000  # bytes; Pillow joins them in a time that grows with their square
@@ -34,7 +34,7 @@ class Format:
 
 
 # Left out on purpose: formats that start another program (EPS) or that no camera writes.
-FORMATS: Mapping[str, Format] = MappingProxyType(
+PHOTO_FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         "JPEG": Format((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), 12),
         "PNG": Format((".png", ".apng"), 12),
@@ -48,7 +48,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "PPM": Format((".ppm", ".pgm", ".pbm", ".pnm"), 12),
     }
 )
-PHOTO_SUFFIXES = tuple(suffix for kind in FORMATS.values() for suffix in kind.suffixes)
+PHOTO_SUFFIXES = tuple(suffix for kind in PHOTO_FORMATS.values() for suffix in kind.suffixes)
 # Camera raw files. Most are TIFFs whose first picture is a thumbnail.
 RAW_SUFFIXES = frozenset(
     f".{name}"
@@ -93,7 +93,7 @@ def identify(file: BinaryIO, name: str) -> Any:
     """Read the header of an image file, and nothing else; return Pillow's image, with its pixels still undecoded.
 
     Pillow's `Image.open` would do, but refuses or warns by a limit of its own before it gives the size.
-    Raises `PhotoUnreadable` for everything that is not a whole picture of `FORMATS`.
+    Raises `PhotoUnreadable` for everything that is not a whole picture of `PHOTO_FORMATS`.
     """
     prefix = file.read(32)
     if not prefix:
@@ -130,7 +130,7 @@ def check_size(size: tuple[int, ...], name: str, max_pixels: int, kind: str | No
         raise PhotoTooLarge(
             f"{name} has {width} × {height} pixels; a side may have {MAX_SIDE:,}. Cut or shrink it first."
         )
-    cost = FORMATS[kind].bytes_per_pixel if kind is not None and kind in FORMATS else MEMORY_PER_PIXEL
+    cost = PHOTO_FORMATS[kind].bytes_per_pixel if kind is not None and kind in PHOTO_FORMATS else MEMORY_PER_PIXEL
     limit = max_pixels * min(1.0, MEMORY_PER_PIXEL / cost)
     if height * width > limit:
         of_kind = f" for {kind}" if limit < max_pixels else ""
@@ -141,17 +141,17 @@ def check_size(size: tuple[int, ...], name: str, max_pixels: int, kind: str | No
 
 
 def _reader(prefix: bytes, name: str) -> tuple[str, Any]:
-    """Return the name in `FORMATS`, and Pillow's class, for a file that begins with `prefix`."""
+    """Return the name in `PHOTO_FORMATS`, and Pillow's class, for a file that begins with `prefix`."""
     Image.init()
     if prefix[4:8] == b"ftyp" and prefix[8:12] in _HEIF_BRANDS and b"avif" not in prefix:
         return "HEIF", _heif_class(name)
-    for kind in FORMATS:
+    for kind in PHOTO_FORMATS:
         make, accepts = Image.OPEN.get(kind, (None, None))
         if make is not None and accepts is not None and accepts(prefix[:16]) is True:
             return kind, make
     other = next((what for what, starts in _OTHERS.items() if _starts(prefix, starts)), None)
     what = f"{other}, which can't be read here" if other else "not an image of a known format"
-    raise PhotoUnreadable(f"{printable(name)} is {what}. Export it as JPEG or PNG. Known: {', '.join(FORMATS)}.")
+    raise PhotoUnreadable(f"{printable(name)} is {what}. Export it as JPEG or PNG. Known: {', '.join(PHOTO_FORMATS)}.")
 
 
 def _heif_class(name: str) -> Any:

@@ -22,7 +22,7 @@ from .errors import CameraError, printable
 Size = tuple[int, int]
 Values = dict[str, Any]
 
-MAX_JSON_BYTES = 16 << 20  # a Nerfstudio file lists thousands of frames
+MAX_CAMERA_JSON_BYTES = 16 << 20  # a Nerfstudio file lists thousands of frames
 MAX_TEXT_BYTES = 1 << 20
 MAX_YAML_BYTES = 1 << 17  # PyYAML reads some 100 kB a second
 CENTRAL = 0.1  # a principal point is at least this share of a side away from the edges
@@ -52,13 +52,13 @@ _MATRICES = (
     "p2",
     "p_rect_02",
 )
-_SIZES = ("resolution", "imageresolution", "image_size", "s_rect_02")  # width, height
+_SIZE_KEYS = ("resolution", "imageresolution", "image_size", "s_rect_02")  # width, height
 _PARTS = ("camera", "color", "rgb", "intrinsics", "intrinsic", "cam0", "camera_intrinsics", "left")
 _MODELS = ("camera_model", "distortion_model", "model")
 _WIDE_MODELS = ("fish", "equidistant", "equirect", "omni", "spherical", "kannala", "mei", "double_sphere", "eucm")
 _PIXELS_FROM_CORNER = ("fl_x", "camera_angle_x")  # files whose pixel centers are at 0.5, as in COLMAP
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-_LINE = re.compile(r"\s*(?:([A-Za-z]\w*)\s*[:=])?([^#]*)(?:#.*)?")
+_TEXT_LINE = re.compile(r"\s*(?:([A-Za-z]\w*)\s*[:=])?([^#]*)(?:#.*)?")
 _COLMAP = re.compile(r"\s*\d+\s+([A-Z][A-Z_]+)\s+(\d+)\s+(\d+)((?:\s+[-+.\deE]+)+)\s*")
 _GIVE = "Give fx, fy, cx, cy in pixels of the photo, or a 3 × 3 matrix K, or fov_deg, or focal_35mm."
 
@@ -118,8 +118,8 @@ def _read(path: Path) -> str:
     try:
         if not path.is_file():
             raise _Refused("doesn't exist. Check the path." if not path.exists() else "is not a regular file.")
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise _Refused(f"is larger than {MAX_JSON_BYTES >> 20} MiB. Give a file of intrinsics alone.")
+        if path.stat().st_size > MAX_CAMERA_JSON_BYTES:
+            raise _Refused(f"is larger than {MAX_CAMERA_JSON_BYTES >> 20} MiB. Give a file of intrinsics alone.")
         data = path.read_bytes()
         utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
         return data.decode("utf-16" if utf16 else "utf-8-sig")
@@ -194,7 +194,7 @@ def _parse_text(text: str) -> Values:
     values: Values = {}
     bare: list[float] = []
     for line in text.splitlines():
-        match = _LINE.fullmatch(line)
+        match = _TEXT_LINE.fullmatch(line)
         name, rest = match.groups() if match else (None, line)
         found = _numbers_in(rest)
         if name and (found or _canonical(name) in _MODELS):
@@ -258,7 +258,7 @@ def _parts(values: Values) -> Iterator[Values]:
 
 def _own_size(values: Values) -> Size | None:
     width, height = _one(values, "width"), _one(values, "height")
-    for name in _SIZES:
+    for name in _SIZE_KEYS:
         pair = _flat(values.get(name), 2)
         if pair and not (width and height):
             width, height = pair

@@ -24,12 +24,12 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from .errors import GLPNError, PhotoNotFound, PhotoTooLarge, PhotoUnreadable, printable
-from .formats import MAX_PIXELS, check_size, identify
+from .formats import MAX_PHOTO_PIXELS, check_size, identify
 from .pixels import ON_SIDE, array_to_8_bit, to_srgb
 
 logger = logging.getLogger(__name__)
 
-MAX_SECONDS = 60.0
+MAX_READING_S = 60.0
 # EXIF tags from which a camera is read (see `glpn.exif`), which a 360° picture does not have.
 _LENS = (ExifTags.Base.FocalLength, ExifTags.Base.FocalLengthIn35mmFilm)
 # Pillow comments on odd headers by warnings; what matters becomes a note or an error. Set once: warnings.catch_warnings
@@ -73,9 +73,9 @@ class Photo:
 def load_photo(
     source: Any,
     *,
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int = MAX_PHOTO_PIXELS,
     at_least: Size | Callable[[Size], Size] | None = None,
-    seconds: float | None = MAX_SECONDS,
+    seconds: float | None = MAX_READING_S,
 ) -> Photo:
     """Load a photo from a path, encoded bytes, a Pillow image, a NumPy array or a torch tensor.
 

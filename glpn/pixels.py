@@ -28,7 +28,7 @@ _UPRIGHT: dict[object, Image.Transpose] = {
     8: Image.Transpose.ROTATE_90,
 }
 _BACKWARDS = (3, 4, 6, 7)  # the first stored row is the last row or column of the upright picture
-ON_SIDE = (5, 6, 7, 8)  # stored rows are columns of the upright picture
+ON_SIDE = (5, 6, 7, 8)  # orientations whose stored rows are columns of the upright picture
 
 _COLOR_SPACES = {"RGB": "RGB", "CMYK": "CMYK", "L": "GRAY"}
 Convert = Callable[[Image.Image], Image.Image]

@@ -36,18 +36,18 @@ from .scene.uncertainty import Uncertainty, of_variant
 
 logger = logging.getLogger(__name__)
 
-KINDS = {
+CLIPS = {
     "depth": ("_depth.mp4", "depth in colors"),
     "side": ("_side.mp4", "the clip and its depth next to each other"),
     "photo3d": ("_photo3d.mp4", "the clip as a 3D photo that sways (slow)"),
     "npz": ("_depth_m.npz", "depth of every frame in metres, float16"),
 }
 SUFFIXES = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".gif")
-MAX_SECONDS = 120.0
-MAX_BYTES = 300_000_000
-MAX_PIXELS = 3840 * 2160
-MAX_SIDE = 640  # of the frames that are estimated and written
-BATCH = 4
+CLIP_SECONDS = 120.0
+MAX_CLIP_BYTES = 300_000_000
+MAX_FRAME_PIXELS = 3840 * 2160
+FRAME_SIDE = 640  # of the frames that are estimated and written
+FRAMES_AT_ONCE = 4
 RANGE_FRAMES = 8
 SWAY_SECONDS = 4.0  # of one sway of the 3D photo, there and back
 TICKS = 90_000  # of the clock of what is written, per second; frames keep their own times
@@ -101,13 +101,13 @@ class VideoResult:
     notes: tuple[str, ...] = field(default=())
 
 
-def open_clip(path: Path, *, max_seconds: float = MAX_SECONDS) -> Clip:
+def open_clip(path: Path, *, max_seconds: float = CLIP_SECONDS) -> Clip:
     """Read what `path` says of its video. Raises `VideoError` for what is no video, too long or too large."""
     if not path.is_file():
         raise VideoError(f"There is no clip {path.name!r}. Check the path.")
-    if path.stat().st_size > MAX_BYTES:
+    if path.stat().st_size > MAX_CLIP_BYTES:
         raise VideoError(
-            f"The clip has {path.stat().st_size / 1e6:.0f} MB; at most {MAX_BYTES / 1e6:.0f} MB are read. "
+            f"The clip has {path.stat().st_size / 1e6:.0f} MB; at most {MAX_CLIP_BYTES / 1e6:.0f} MB are read. "
             "Cut it or export it smaller."
         )
     with _container(path) as container:
@@ -121,7 +121,7 @@ def open_clip(path: Path, *, max_seconds: float = MAX_SECONDS) -> Clip:
         seconds = _duration(container, stream, rate)
     if seconds > max_seconds:
         raise VideoError(f"The clip is {seconds:.0f} s long; at most {max_seconds:.0f} s are read. Cut it first.")
-    if first.width * first.height > MAX_PIXELS:
+    if first.width * first.height > MAX_FRAME_PIXELS:
         raise VideoError(
             f"The clip has {first.width} × {first.height} pixels; at most 3840 × 2160 are read. Export it smaller."
         )
@@ -199,7 +199,7 @@ class VideoSettings:
     """smoothing: see `Steady`; max_side: longer side in pixels of the frames that are estimated and written."""
 
     smoothing: float = SMOOTHING.default
-    max_side: int = MAX_SIDE
+    max_side: int = FRAME_SIDE
     look: Look = DEFAULT_LOOK
 
 
@@ -216,26 +216,26 @@ def estimate_video(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> VideoResult:
-    """Estimate every frame of `clip` and write `kinds` (keys of KINDS) into `folder`, each whole or not at all.
+    """Estimate every frame of `clip` and write `kinds` (keys of CLIPS) into `folder`, each whole or not at all.
 
     cancelled   asked between batches: once true, what was done so far is finished and kept
 
     Memory does not grow with the clip's length. Raises `VideoError` or `ConfigError`.
     """
-    unknown = [kind for kind in kinds if kind not in KINDS]
+    unknown = [kind for kind in kinds if kind not in CLIPS]
     if unknown or not kinds:
-        raise ConfigError(f"Unknown kind of video {', '.join(unknown) or '(none)'}. Known: {', '.join(KINDS)}.")
+        raise ConfigError(f"Unknown kind of video {', '.join(unknown) or '(none)'}. Known: {', '.join(CLIPS)}.")
     size = clip.working_size(settings.max_side)
     range_m, sample = _range(clip, estimator, size)
     own_look = replace(settings.look, range_m=range_m)
     steady, done, stopped = Steady(settings.smoothing), 0, False
     folder.mkdir(parents=True, exist_ok=True)
-    files = {kind: folder / f"{clip.path.stem}{KINDS[kind][0]}" for kind in kinds}
+    files = {kind: folder / f"{clip.path.stem}{CLIPS[kind][0]}" for kind in kinds}
     with ExitStack() as stack:
         writers = [stack.enter_context(_writer(kind, path, sample.camera, own_look)) for kind, path in files.items()]
         pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="glpn-video"))
         written: Future[None] | None = None
-        for batch in _batches(_ahead(_bounded(clip, size), stack), BATCH):
+        for batch in _batches(_ahead(_bounded(clip, size), stack), FRAMES_AT_ONCE):
             depths = [found.depth_m for found in _estimated(estimator, [rgb for _, rgb in batch])]
             smooth = [steady(rgb, depth) for (_, rgb), depth in zip(batch, depths, strict=True)]
             if written:
@@ -311,12 +311,12 @@ def _duration(container: Any, stream: Any, rate: float) -> float:
 def _bounded(clip: Clip, size: tuple[int, int]) -> Iterator[tuple[float, np.ndarray]]:
     """Yield the clip's frames until its stated length is exceeded, which only a lying header does."""
     for time, rgb in read_frames(clip, size):
-        if time > MAX_SECONDS + 1:
+        if time > CLIP_SECONDS + 1:
             return
         yield time, rgb
 
 
-def _ahead(frames: Iterator[Any], stack: ExitStack, depth: int = 2 * BATCH) -> Iterator[Any]:
+def _ahead(frames: Iterator[Any], stack: ExitStack, depth: int = 2 * FRAMES_AT_ONCE) -> Iterator[Any]:
     """Yield from `frames`, which run `depth` items ahead in a thread: FFmpeg decodes while the network runs."""
     pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="glpn-decode"))
     end = object()
@@ -346,7 +346,7 @@ def _range(clip: Clip, estimator: Estimator, size: tuple[int, int]) -> tuple[tup
             frames.append(frame[1])
     if not frames:
         raise VideoError("The clip has no frame that can be read. Export it again.")
-    found = [one for batch in _batches(iter(frames), BATCH) for one in _estimated(estimator, batch)]
+    found = [one for batch in _batches(iter(frames), FRAMES_AT_ONCE) for one in _estimated(estimator, batch)]
     return depth_range(np.concatenate([one.depth_m for one in found]), "robust"), found[0]
 
 

@@ -1,6 +1,7 @@
 """The directions in which modules import one another, and what an import may cost."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -127,3 +128,16 @@ def test_no_module_imports_itself_by_way_of_others():
 def test_no_function_is_longer_than_a_screen():
     """ruff holds complexity (10) and the number of parameters (8)."""
     assert {where: lines for where, lines in functions() if lines > MAX_LINES} == {}
+
+
+def test_the_name_of_a_constant_means_one_thing() -> None:
+    homes: dict[str, set[str]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            for name in (target.id for target in targets if isinstance(target, ast.Name)):
+                if re.fullmatch(r"_?[A-Z][A-Z0-9_]+", name):
+                    homes.setdefault(name, set()).add(path.relative_to(PACKAGE).as_posix())
+    del homes["EXAMPLES"]  # of every command
+    twice = {name: paths for name, paths in homes.items() if len(paths) > 1}
+    assert not twice, "import it from one of them, or give it a name that says the difference"

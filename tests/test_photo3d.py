@@ -1,8 +1,10 @@
 """3D photos: the files for the page, the two layers, and pictures from other viewpoints of a scene of known shape."""
 
+import ast
 import io
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from PIL import Image
 from glpn.camera import Camera
 from glpn.errors import ConfigError, ExportError
 from glpn.scene import effects, layers, motion, photo3d, stereo
+
+ASSETS = Path(photo3d.__file__).parents[1] / "web" / "assets"
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +34,7 @@ def viewer(photo: photo3d.Photo3D) -> motion.Viewer:
 def test_the_files_hold_the_scene(photo: photo3d.Photo3D) -> None:
     back = photo3d.read(photo3d.photo_jpeg(photo), photo3d.depth_png(photo))
     assert back.rgb.shape == (*SIZE, 3)
-    step = (photo.nearness.max() - photo.nearness.min()) / photo3d.LEVELS
+    step = (photo.nearness.max() - photo.nearness.min()) / photo3d.DEPTH_LEVELS
     assert np.abs(back.nearness - photo.nearness).max() <= step
     assert 1 / back.nearness[120, 160] == pytest.approx(BOX_M, rel=1e-3)
     assert 1 / back.nearness[20, 20] == pytest.approx(WALL_M, rel=1e-3)
@@ -44,7 +48,7 @@ def test_a_large_photo_becomes_small_files() -> None:
     assert photo.rgb.shape == (720, 1600, 3)
     assert max(photo.nearness.shape) == photo3d.GRID_SIDE
     png = photo3d.depth_png(photo)
-    assert len(png) <= photo3d.DEPTH_BYTES
+    assert len(png) <= photo3d.MOST_DEPTH_BYTES
     with Image.open(io.BytesIO(png)) as image:
         assert image.mode == "I;16"
     with pytest.raises(ExportError, match="does not fit"):
@@ -296,8 +300,26 @@ def test_effects_refuse_invalid_distances(distance: float) -> None:
         effects.fog(rgb, depth_m[1:], 1)
 
 
+@pytest.mark.parametrize(
+    ("script", "modules"),
+    [
+        ("photo3d_layers.js", [layers]),
+        ("photo3d_renderer.js", [motion]),
+        ("photo3d.js", [effects]),
+        ("effects.js", [effects, stereo]),
+        ("send.js", [motion, stereo]),
+    ],
+)
+def test_what_page_and_python_both_draw_by_is_one_number(script: str, modules: list[Any]) -> None:
+    text = (ASSETS / script).read_text(encoding="utf-8")
+    theirs = dict(re.findall(r"^const ([A-Z][A-Z0-9_]+) = (.+?);", text, re.MULTILINE))
+    ours = {name: value for module in modules for name, value in vars(module).items() if name in theirs}
+    assert ours, "the script shares no constant with its module"
+    for name, value in ours.items():
+        np.testing.assert_array_equal(np.ravel(ast.literal_eval(theirs[name])), np.ravel(value), err_msg=name)
+
+
 def test_scene_files_live_where_the_page_serves_them() -> None:
-    assets = Path(photo3d.__file__).parents[1] / "web" / "assets"
     for name in (
         "photo3d.js",
         "photo3d_layers.js",
@@ -307,5 +329,5 @@ def test_scene_files_live_where_the_page_serves_them() -> None:
         "play.js",
         "effects.js",
     ):
-        for imported in re.findall(r'from "\./([\w.]+)"', (assets / name).read_text(encoding="utf-8")):
-            assert (assets / imported).is_file()
+        for imported in re.findall(r'from "\./([\w.]+)"', (ASSETS / name).read_text(encoding="utf-8")):
+            assert (ASSETS / imported).is_file()

@@ -309,7 +309,7 @@ def test_bands_make_the_same_picture(orientation, kind, plain, monkeypatch):
 
 def test_a_costly_format_may_have_fewer_pixels(monkeypatch, plain):
     costs = dict(FORMATS) | {"PNG": formats.Format((".png",), 24)}
-    monkeypatch.setattr(formats, "FORMATS", costs)
+    monkeypatch.setattr(formats, "PHOTO_FORMATS", costs)
     pixels = plain.width * plain.height
     with pytest.raises(PhotoTooLarge, match="the limit for PNG is"):
         load_photo(encode(plain, "PNG"), max_pixels=2 * pixels - 1)

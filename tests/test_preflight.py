@@ -17,7 +17,7 @@ from glpn.datasets import Pair
 from glpn.errors import ConfigError, DataError, HubError
 from glpn.hub.rows import Rows, copy_rows
 from glpn.training.augmentation import Augmentation
-from glpn.training.preflight import SAMPLES, inspect_source, measure_speed, write_sheet
+from glpn.training.preflight import PAIRS_SHOWN, inspect_source, measure_speed, write_sheet
 from glpn.training.sources import PairSource
 from glpn.training.tasks import PaperTask, TeacherTask
 from glpn.training.teacher import ConvolutionalTeacher, TeacherConfig
@@ -37,7 +37,7 @@ class Broken:
 
 def test_a_source_is_read_in_ten_places_and_judged(tmp_path):
     report, samples = inspect_source("training", scenes(25), 10.0)
-    assert (report.count, len(samples), report.problems) == (25, SAMPLES, ())
+    assert (report.count, len(samples), report.problems) == (25, PAIRS_SHOWN, ())
     assert 0.5 < report.near_m < report.typical_m < report.far_m < 10
     assert "25 samples, 64 × 64" in report.lines()[0]
 

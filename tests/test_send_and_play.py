@@ -16,7 +16,7 @@ from glpn.errors import ConfigError, ExportError, GLPNError
 from glpn.scene.effects import cut_out
 from glpn.web import drawing
 from glpn.web.actions import example
-from glpn.web.parts.play import USES, saved
+from glpn.web.parts.play import FILE_USES, saved
 from glpn.web.samples import BY_ID, FOLDER
 from glpn.web.session import Session
 
@@ -31,7 +31,7 @@ def session(tmp_path: Path) -> Session:
 
 
 def test_every_use_becomes_a_file_of_the_photos_size(session: Session, tmp_path: Path) -> None:
-    for use in USES:
+    for use in FILE_USES:
         value = saved(session, use, 0.7, 0.03)
         assert value["depthUrl"] == drawing.play(session.result, session.folder)["depthUrl"]  # type: ignore[arg-type]
         path = Path(value["saved"]["url"].removeprefix("gradio_api/file="))

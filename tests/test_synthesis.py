@@ -14,7 +14,7 @@ from glpn.errors import ConfigError, DataError
 from glpn.evaluation.metrics import depth_metrics
 from glpn.synthesis import materials, rooms, views
 from glpn.synthesis.dice import Dice
-from glpn.synthesis.materials import KINDS, TEXTURE_SIZE, TextureBank, hsv
+from glpn.synthesis.materials import SURFACES, TEXTURE_SIZE, TextureBank, hsv
 from glpn.synthesis.rooms import build_room
 from glpn.synthesis.scene import Ambient, Draft, Frame, Light
 from glpn.synthesis.sensor import develop
@@ -152,8 +152,8 @@ def test_colors():
 
 
 def test_the_bank_samples_its_textures(bank):
-    count = sum(number for _, number in KINDS.values())
-    assert [len(numbers) for numbers in bank.kinds.values()] == [number for _, number in KINDS.values()]
+    count = sum(number for _, number in SURFACES.values())
+    assert [len(numbers) for numbers in bank.kinds.values()] == [number for _, number in SURFACES.values()]
     assert bank.mean.shape == (count, 3)
     textures = np.arange(count)
     # The coarsest level is the average; at the finest, whole repeats are the same texel.
@@ -253,7 +253,7 @@ def test_stairs_lead_down_to_a_landing(bank, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["face", "self"])
 def test_people_are_seen_from_near_and_see_themselves(bank, monkeypatch, kind):
-    monkeypatch.setattr(views, "VIEWS", {kind: 1.0})
+    monkeypatch.setattr(views, "SHARE_OF_VIEWS", {kind: 1.0})
     seen = 0
     for seed in range(40):
         dice = Dice(6, seed)
@@ -284,7 +284,7 @@ def test_the_sensor_spans_its_range():
 @pytest.fixture
 def quick(monkeypatch):
     """A bank of few textures, so that a test can afford several."""
-    monkeypatch.setattr(materials, "KINDS", {kind: (make, 2) for kind, (make, _) in KINDS.items()})
+    monkeypatch.setattr(materials, "SURFACES", {kind: (make, 2) for kind, (make, _) in SURFACES.items()})
 
 
 PLAN = SynthesisPlan(4, 11, size=(32, 32), views_per_scene=2, scenes_per_shard=1)

@@ -15,7 +15,7 @@ from glpn.photo import Photo
 from glpn.prediction import DepthPrediction
 from glpn.scene.look import Look
 from glpn.scene.uncertainty import Uncertainty
-from glpn.video import KINDS, SWAY_SECONDS, Steady, Sway, estimate_video, open_clip, read_frames
+from glpn.video import CLIPS, SWAY_SECONDS, Steady, Sway, estimate_video, open_clip, read_frames
 from glpn.web.pages.video import players
 
 av = pytest.importorskip("av")
@@ -76,7 +76,7 @@ def test_a_clip_of_every_kind_becomes_every_kind(tmp_path, name, codec):
     clip = open_clip(write_clip(tmp_path / name, codec=codec))
     assert clip.size == SIZE
     seen = []
-    result = estimate_video(clip, Flickering(), tmp_path / "out", tuple(KINDS), progress=lambda *n: seen.append(n))
+    result = estimate_video(clip, Flickering(), tmp_path / "out", tuple(CLIPS), progress=lambda *n: seen.append(n))
     assert result.frames == 24 and seen[-1][0] == 24
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "a_depth.mp4",
@@ -180,7 +180,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path):
             return super().estimate_batch(photos)
 
     with pytest.raises(RuntimeError):
-        estimate_video(clip, Failing(), tmp_path / "out", tuple(KINDS))
+        estimate_video(clip, Failing(), tmp_path / "out", tuple(CLIPS))
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -227,9 +227,9 @@ def test_sound_alone_too_long_and_too_large_are_refused(tmp_path, monkeypatch):
     clip = write_clip(tmp_path / "a.mp4")
     with pytest.raises(VideoError, match="1 s long"):
         open_clip(clip, max_seconds=0.5)
-    monkeypatch.setattr("glpn.video.MAX_PIXELS", 100)
+    monkeypatch.setattr("glpn.video.MAX_FRAME_PIXELS", 100)
     with pytest.raises(VideoError, match="128 × 96"):
         open_clip(clip)
-    monkeypatch.setattr("glpn.video.MAX_BYTES", 100)
+    monkeypatch.setattr("glpn.video.MAX_CLIP_BYTES", 100)
     with pytest.raises(VideoError, match="MB"):
         open_clip(clip)

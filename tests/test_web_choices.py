@@ -11,7 +11,7 @@ from glpn.bounds import EDGE_CUT, FOV_DEG, RANGE_M, RESOLUTIONS, SCALE, Bounds
 from glpn.errors import ConfigError
 from glpn.scene.figures import COLOR_MAPS
 from glpn.scene.look import DETAILS, STYLES, TEXTURES
-from glpn.web.choices import CAMERAS, NEAR, PAGES, RANGES, TABS, Choices
+from glpn.web.choices import CAMERAS, NEAR, PAGES, RANGE_CHOICES, TABS, Choices
 
 MODELS = ("rooms-b0", "nyu-b4", "kitti-b2")
 SAMPLES = ("office", "coffee")
@@ -24,7 +24,7 @@ CHOICES = st.builds(
     at=st.sampled_from(PAGES),
     tab=st.sampled_from(TABS),
     colors=st.sampled_from(list(COLOR_MAPS)),
-    range=st.sampled_from(RANGES),
+    range=st.sampled_from(RANGE_CHOICES),
     low=st.sampled_from((0.0, 0.25, 3.0)),
     high=st.sampled_from((3.5, 10.0, 80.0)),
     near=st.sampled_from(NEAR),

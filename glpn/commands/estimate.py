@@ -26,7 +26,7 @@ from glpn.camera import Camera
 from glpn.errors import ConfigError, ExportError, GLPNError, printable
 from glpn.estimator import DepthEstimator, load_estimator
 from glpn.folders import find_photos
-from glpn.formats import MAX_PIXELS
+from glpn.formats import MAX_PHOTO_PIXELS
 from glpn.intrinsics import read_camera
 from glpn.model.device import available_cores, use_available_cores
 from glpn.photo import Photo, load_photo
@@ -90,7 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-megapixels",
         type=float,
-        default=MAX_PIXELS / 1e6,
+        default=MAX_PHOTO_PIXELS / 1e6,
         metavar="N",
         help="refuse larger photos (default: %(default)g)",
     )

@@ -11,7 +11,7 @@ from glpn.errors import ConfigError
 from glpn.estimator import load_estimator
 from glpn.evaluation.scores import Estimate, Score, evaluate_pairs, robustness, saved_predictions, write_scores
 
-from .options import MAX_DEPTH_M, add_data, add_device, add_model, add_seeing, need_data, read_pairs
+from .options import DEPTH_LIMITS_M, add_data, add_device, add_model, add_seeing, need_data, read_pairs
 from .terminal import show
 
 EXAMPLES = (
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     if args.predictions and args.robustness:
         raise ConfigError("Saved predictions can't be run on corrupted photos. Leave out --robustness.")
     need_data(args)
-    limit, crop = args.max_depth or MAX_DEPTH_M[args.data], args.crop or CROP.get(args.data, "none")
+    limit, crop = args.max_depth or DEPTH_LIMITS_M[args.data], args.crop or CROP.get(args.data, "none")
     if args.predictions:
         depth_of = saved_predictions(args.predictions, args.prediction_scale or STEPS_PER_M[args.data])
     else:

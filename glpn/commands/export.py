@@ -6,7 +6,7 @@ from pathlib import Path
 
 from glpn.errors import ConfigError
 from glpn.estimator import load_estimator
-from glpn.model.export import FORMATS, PRECISIONS, ExportSettings, export, write_card
+from glpn.model.export import FILE_PRECISIONS, MODEL_FORMATS, ExportSettings, export, write_card
 
 EXAMPLES = (
     "glpn export rooms-b0 --photo",
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="variant id, owner/name of the Hub, or checkpoint folder")
     parser.add_argument("--out", type=Path, default=Path("export"), metavar="DIR", help="output folder (%(default)s)")
     parser.add_argument(
-        "--format", default="onnx", metavar="NAME,…", help=f"{', '.join(FORMATS)}, or both (default: %(default)s)"
+        "--format", default="onnx", metavar="NAME,…", help=f"{', '.join(MODEL_FORMATS)}, or both (default: %(default)s)"
     )
     parser.add_argument(
         "--size", default=None, metavar="HxW", help="size at which the network runs (default: 4:3 as it was trained)"
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--photo", action="store_true", help="resizing inside: uint8 RGB of any size in, metres of that size out"
     )
     parser.add_argument("--dynamic", action="store_true", help="take any batch and size (multiples of 32)")
-    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the weights (%(default)s)")
+    parser.add_argument("--precision", choices=FILE_PRECISIONS, default="float32", help="of the weights (%(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:

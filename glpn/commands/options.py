@@ -10,7 +10,7 @@ from glpn.errors import ConfigError
 from glpn.zoo import DEFAULT
 
 DATA = ("nyu", "kitti", "rgbd", "shards")
-MAX_DEPTH_M = {"nyu": 10.0, "kitti": 80.0, "rgbd": 10.0, "shards": 10.0}
+DEPTH_LIMITS_M = {"nyu": 10.0, "kitti": 80.0, "rgbd": 10.0, "shards": 10.0}
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from glpn.training.distributed import Group, join_group, leave_group
 from glpn.training.recipe import RecipeRun, read_recipe, save_result
 from glpn.training.tasks import DeepTask, PaperTask, Task
 
-from .options import MAX_DEPTH_M, add_data, need_data, read_pairs
+from .options import DEPTH_LIMITS_M, add_data, need_data, read_pairs
 from .synthesize import show_shards
 from .training import add_training, network_to_start_from, settings_of, show_progress, show_score, train_to_the_end
 
@@ -61,7 +61,7 @@ def _run_training(args: argparse.Namespace, group: Group) -> int:
     size = args.size or CROP_SIZE.get(args.data)
     if size is None:
         raise ConfigError("Give the training size, such as --size 192 256.")
-    network = network_to_start_from(args, args.encoder, args.max_depth or MAX_DEPTH_M[args.data])
+    network = network_to_start_from(args, args.encoder, args.max_depth or DEPTH_LIMITS_M[args.data])
     task: Task = DeepTask(network) if args.deep else PaperTask(network)
     steps = max(1, math.ceil(args.epochs * len(pairs) / (args.batch * args.accumulate * group.world_size)))
     settings = settings_of(args, steps, size, network.config.max_depth)

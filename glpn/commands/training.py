@@ -18,7 +18,7 @@ from glpn.training.distributed import Group
 from glpn.training.plot import write_plot
 from glpn.training.schedule import SCHEDULES
 from glpn.training.tasks import Task
-from glpn.training.trainer import PRECISIONS, Progress, Trainer, TrainingSettings, describe
+from glpn.training.trainer import NUMBER_FORMATS, Progress, Trainer, TrainingSettings, describe
 
 from .terminal import show
 
@@ -48,7 +48,9 @@ def add_training(parser: argparse.ArgumentParser, *, drop_path: float) -> None:
     parser.add_argument("--weight-decay", type=float, default=0.0)
     parser.add_argument("--clip", type=float, default=0.0, help="largest gradient norm; 0 does not clip")
     parser.add_argument("--ema", type=float, default=0.0, help="decay of the averaged weights; 0 turns it off")
-    parser.add_argument("--precision", choices=["auto", *PRECISIONS], default="float32", help="(default: %(default)s)")
+    parser.add_argument(
+        "--precision", choices=["auto", *NUMBER_FORMATS], default="float32", help="(default: %(default)s)"
+    )
     parser.add_argument("--cutdepth", type=float, default=0.25, help="probability (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=0, help="processes that read data (default: %(default)s)")

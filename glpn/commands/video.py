@@ -11,7 +11,7 @@ from glpn.estimator import load_estimator
 from glpn.model.device import use_available_cores
 from glpn.scene.figures import COLOR_MAPS
 from glpn.scene.look import Look
-from glpn.video import KINDS, MAX_SECONDS, MAX_SIDE, VideoSettings, estimate_video, open_clip
+from glpn.video import CLIP_SECONDS, CLIPS, FRAME_SIDE, VideoSettings, estimate_video, open_clip
 
 from .options import add_model
 
@@ -22,16 +22,16 @@ EXAMPLES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    kinds = "; ".join(f"{name}: {what}" for name, (_, what) in KINDS.items())
+    kinds = "; ".join(f"{name}: {what}" for name, (_, what) in CLIPS.items())
     parser.add_argument("clip", type=Path, help="an MP4, MOV, WebM or GIF file")
     parser.add_argument("--out", type=Path, default=Path(), help="output folder (default: this folder)")
-    parser.add_argument("--kind", action="append", choices=KINDS, help=f"what to write, repeatable. {kinds}")
+    parser.add_argument("--kind", action="append", choices=CLIPS, help=f"what to write, repeatable. {kinds}")
     add_model(parser)
     parser.add_argument(
         "--smoothing", type=float, default=SMOOTHING.default, help="0 (off) to 0.95 (default: %(default)s)"
     )
-    parser.add_argument("--max-side", type=int, default=MAX_SIDE, help="longer side in pixels (default: %(default)s)")
-    parser.add_argument("--max-seconds", type=float, default=MAX_SECONDS, help="longest clip (default: %(default)s)")
+    parser.add_argument("--max-side", type=int, default=FRAME_SIDE, help="longer side in pixels (default: %(default)s)")
+    parser.add_argument("--max-seconds", type=float, default=CLIP_SECONDS, help="longest clip (default: %(default)s)")
     parser.add_argument("--colors", choices=COLOR_MAPS, default=Look.colors, help="color map (default: %(default)s)")
 
 

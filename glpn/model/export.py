@@ -20,10 +20,10 @@ from glpn.files import write_atomically
 from .border import RimFree
 from .modeling import GLPNForDepthEstimation
 
-FORMATS = ("onnx", "openvino")
-PRECISIONS = ("float32", "float16")
+MODEL_FORMATS = ("onnx", "openvino")
+FILE_PRECISIONS = ("float32", "float16")
 # How far the file may be from PyTorch, as a share of the maximum depth, before it is thrown away.
-TOLERANCE = {"float32": 1e-4, "float16": 2e-2}
+EXPORT_TOLERANCE = {"float32": 1e-4, "float16": 2e-2}
 OPSET = 18
 
 
@@ -43,8 +43,8 @@ class ExportSettings:
     photo: bool = False
 
     def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise ConfigError(f"Unknown precision {self.precision!r}. Known: {', '.join(PRECISIONS)}.")
+        if self.precision not in FILE_PRECISIONS:
+            raise ConfigError(f"Unknown precision {self.precision!r}. Known: {', '.join(FILE_PRECISIONS)}.")
         if self.dynamic and self.photo:
             raise ConfigError(
                 "A file for photos takes any size already, at one size of the network. Leave out dynamic."
@@ -125,9 +125,9 @@ def export(
     Raises `ExportError` if a library is missing, or if a file differs from PyTorch too much and so was not kept;
     `ConfigError` for settings that don't fit the model.
     """
-    unknown = [one for one in formats if one not in FORMATS]
+    unknown = [one for one in formats if one not in MODEL_FORMATS]
     if unknown:
-        raise ConfigError(f"Unknown format {unknown[0]!r}. Known: {', '.join(FORMATS)}.")
+        raise ConfigError(f"Unknown format {unknown[0]!r}. Known: {', '.join(MODEL_FORMATS)}.")
     stride = model.config.stride
     if any(side < stride or side % stride for side in settings.size):
         raise ConfigError(f"The size is {settings.size}. Give a height and a width that are multiples of {stride}.")
@@ -153,7 +153,7 @@ def export(
 
 
 def _check_difference(difference: float, format_: str, settings: ExportSettings, max_depth: float) -> None:
-    limit = TOLERANCE[settings.precision] * max_depth
+    limit = EXPORT_TOLERANCE[settings.precision] * max_depth
     if not difference <= limit:
         raise ExportError(
             f"The {format_} file differs from PyTorch by {difference:.3g} m, more than {limit:.3g} m. It was not kept. "

@@ -20,15 +20,10 @@ from glpn.errors import ConfigError
 
 from .border import FIRST_EXTENDED, FUSION_MARGIN, HEAD_MARGIN, cut, extend
 from .device import keep_freed_memory, seconds_of
-from .modeling import GLPNForDepthEstimation, map_to_tokens, tokens_to_map, upsample
+from .modeling import ACTIVATION_FUNCTIONS, GLPNForDepthEstimation, map_to_tokens, tokens_to_map, upsample
 
 PRECISIONS = ("float32", "bfloat16")
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "none": lambda x: x,
-    "gelu": F.gelu,
-    "relu": F.relu,
-    "silu": F.silu,
-}
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda x: x, **ACTIVATION_FUNCTIONS}
 # The same as post-operations of oneDNN: name and algorithm.
 _POST_OPERATIONS = {"none": ("none", ""), "gelu": ("gelu", "none"), "relu": ("relu", ""), "silu": ("swish", "")}
 # Tokens per strip of a large map's Mix-FFN: its hidden maps then stay in the cache and out of the peak of memory.

@@ -29,7 +29,7 @@ from glpn.layout import PREPROCESSOR, find_file, read_json
 from glpn.photo import load_photo, tensor_to_array, to_channels_last
 from glpn.zoo import Zoo
 
-LAYOUTS = ("channels_first", "channels_last")
+CHANNEL_LAYOUTS = ("channels_first", "channels_last")
 
 logger = logging.getLogger(__name__)
 
@@ -136,8 +136,8 @@ class GLPNImageProcessor:
             _per_channel("image_mean", self.image_mean)
             if not _per_channel("image_std", self.image_std).all():
                 raise ConfigError(f"image_std is {self.image_std!r}. Give numbers other than 0.")
-        if self.data_format not in LAYOUTS:
-            raise ConfigError(f"data_format is {self.data_format!r}. Known: {', '.join(LAYOUTS)}.")
+        if self.data_format not in CHANNEL_LAYOUTS:
+            raise ConfigError(f"data_format is {self.data_format!r}. Known: {', '.join(CHANNEL_LAYOUTS)}.")
 
     def __call__(self, images: Any, return_tensors: str | None = None, **overrides: Any) -> BatchFeature:
         """Call `preprocess`."""
@@ -168,8 +168,8 @@ class GLPNImageProcessor:
         settings = GLPNImageProcessor(**asdict(self) | {k: v for k, v in overrides.items() if v is not None})
         if return_tensors not in (None, "np", "pt"):
             raise ConfigError(f"return_tensors is {return_tensors!r}. Known: None, 'np', 'pt'.")
-        if input_data_format not in (None, *LAYOUTS):
-            raise ConfigError(f"input_data_format is {input_data_format!r}. Known: {', '.join(LAYOUTS)}.")
+        if input_data_format not in (None, *CHANNEL_LAYOUTS):
+            raise ConfigError(f"input_data_format is {input_data_format!r}. Known: {', '.join(CHANNEL_LAYOUTS)}.")
         pixel_values = []
         for image in _each(images):
             pixels = channels_first_rgb(image, input_data_format)

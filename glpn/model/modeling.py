@@ -22,7 +22,7 @@ from glpn.configuration import GLPNConfig
 from .outputs import DepthEstimatorOutput, EncoderOutput
 from .pretrained import PretrainedModel
 
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.relu, "silu": F.silu}
+ACTIVATION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.relu, "silu": F.silu}
 
 
 def tokens_to_map(x: Tensor, height: int, width: int) -> Tensor:
@@ -128,7 +128,7 @@ class MixFFN(nn.Module):
         hidden = int(channels * config.mlp_ratios[stage])
         self.dense1 = nn.Linear(channels, hidden)
         self.dwconv = DepthwiseConvolution(hidden)
-        self.activation = _ACTIVATIONS[config.hidden_act]
+        self.activation = ACTIVATION_FUNCTIONS[config.hidden_act]
         self.dense2 = nn.Linear(hidden, channels)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 

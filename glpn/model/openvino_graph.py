@@ -24,8 +24,8 @@ from .fast import _block_size, _shifted_upsampling, fold
 from .modeling import GLPNForDepthEstimation
 
 Node = Any
-_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
-_ACTIVATIONS = {"gelu": lambda x: op.gelu(x, "ERF"), "relu": op.relu, "silu": op.swish}
+_PRECISION_NAMES = {"float32": "f32", "bfloat16": "bf16"}
+_ACTIVATION_NODES = {"gelu": lambda x: op.gelu(x, "ERF"), "relu": op.relu, "silu": op.swish}
 
 
 class CompiledGLPN:
@@ -45,8 +45,8 @@ class CompiledGLPN:
         rim_free: bool = False,
     ) -> None:
         core = openvino.Core()
-        if precision not in _PRECISIONS:
-            raise ConfigError(f"OpenVINO runs in {' or '.join(_PRECISIONS)}, not {precision!r}.")
+        if precision not in _PRECISION_NAMES:
+            raise ConfigError(f"OpenVINO runs in {' or '.join(_PRECISION_NAMES)}, not {precision!r}.")
         if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise ConfigError("This processor has no bfloat16. Use 'float32'.")
         threads = torch.get_num_threads()
@@ -54,7 +54,7 @@ class CompiledGLPN:
         settings = {
             "INFERENCE_NUM_THREADS": streams * threads,
             "NUM_STREAMS": streams,
-            "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],  # left alone, it takes bfloat16 where there is one
+            "INFERENCE_PRECISION_HINT": _PRECISION_NAMES[precision],  # left alone, it takes bfloat16 where there is one
             "ENABLE_CPU_PINNING": False,  # a pinned thread waits for its core, even if another one is free
         }
         with torch.no_grad():
@@ -156,7 +156,7 @@ def _block(x: Node, height: int, width: int, block: Any, activation: str) -> Nod
     x = op.add(x, _attention(_norm(x, block.layer_norm_1), height, width, block.attention))
     ffn = block.mlp
     hidden = _linear(_norm(x, block.layer_norm_2), ffn.dense1.weight, ffn.dense1.bias)
-    hidden = _ACTIVATIONS[activation](_convolution(_to_map(hidden, height, width), ffn.dwconv.dwconv))
+    hidden = _ACTIVATION_NODES[activation](_convolution(_to_map(hidden, height, width), ffn.dwconv.dwconv))
     return op.add(x, _linear(_to_tokens(hidden), ffn.dense2.weight, ffn.dense2.bias))
 
 

@@ -10,12 +10,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from glpn.errors import ExportError, PhotoTooLarge, PhotoUnreadable, printable
-from glpn.formats import MAX_PIXELS, check_size, identify
-from glpn.pixels import bands
+from glpn.formats import MAX_PHOTO_PIXELS, check_size, identify
+from glpn.pixels import BAND_PIXELS, bands
 
 logger = logging.getLogger(__name__)
 
-BAND_PIXELS = 1_000_000
 MM_SCALE = 1000
 KITTI_SCALE = 256  # KITTI's depth benchmark: metres = value / 256
 SCALE_KEY = "Depth-Scale"  # the PNG's text chunk with the steps per metre
@@ -134,7 +133,7 @@ def _to_metres(values: np.ndarray, steps_per_m: float) -> np.ndarray:
 
 def _check_size(path: Path, shape: tuple[int, int], size: tuple[int, int] | None) -> None:
     height, width = shape
-    check_size(shape, path.name, MAX_PIXELS)
+    check_size(shape, path.name, MAX_PHOTO_PIXELS)
     if size is not None and shape != tuple(size):
         raise ExportError(
             f"{_name(path)} has {width} × {height} pixels and its photo {size[1]} × {size[0]}. Give two of one size."

@@ -25,8 +25,7 @@ BLUR_SIDE = 1000  # pixels, the longer side at which blur is worked out
 STRIP_PIXELS = 500_000  # worked on at a time
 CONTOUR_SIDE = 200  # samples along the longer side of the contour lines' grid
 MOST_LINES = 400  # contour lines in one file
-# magma (S. van der Walt, N. Smith; CC0) in six stops, far to near
-_MAGMA = np.array([(0, 0, 4), (59, 15, 112), (140, 41, 129), (222, 73, 104), (254, 159, 109), (252, 253, 191)])
+MAGMA = "#000004,#3b0f70,#8c2981,#de4968,#fe9f6d,#fcfdbf"  # magma (S. van der Walt, N. Smith; CC0), far to near
 
 
 def cut_out(rgb: np.ndarray, depth_m: np.ndarray, distance_m: float) -> np.ndarray:
@@ -203,7 +202,8 @@ def _segments(grid: np.ndarray, level: float, size: tuple[int, int]) -> str:
 
 def _colored(share: np.ndarray) -> np.ndarray:
     """Color shares (h, w), 0 far and 1 near, as (h, w, 3) uint8."""
-    at = share.clip(0, 1) * (len(_MAGMA) - 1)
-    low = np.minimum(at.astype(np.intp), len(_MAGMA) - 2)
+    stops = np.array([list(bytes.fromhex(stop[1:])) for stop in MAGMA.split(",")])
+    at = share.clip(0, 1) * (len(stops) - 1)
+    low = np.minimum(at.astype(np.intp), len(stops) - 2)
     part = (at - low)[..., None]
-    return (_MAGMA[low] * (1 - part) + _MAGMA[low + 1] * part).astype(np.uint8)
+    return (stops[low] * (1 - part) + stops[low + 1] * part).astype(np.uint8)

@@ -59,7 +59,7 @@ _SCENE_ASPECT = 1.25
 
 
 _INK, _PAPER, _LINE = "#1f2937", "#ffffff", "#d1d5db"
-_MEASURED = "#e11d48"  # of measured lines
+_MEASURED_COLOR = "#e11d48"  # of measured lines
 
 
 def colorize(depth_m: np.ndarray, look: Look = DEFAULT_LOOK) -> np.ndarray:
@@ -265,8 +265,8 @@ def _line_trace(places: np.ndarray, text: str) -> go.Scatter3d:
         text=texts,
         textposition="top center",
         textfont={"color": _INK, "size": 14},
-        line={"color": _MEASURED, "width": 6},
-        marker={"color": _MEASURED, "size": 4},
+        line={"color": _MEASURED_COLOR, "width": 6},
+        marker={"color": _MEASURED_COLOR, "size": 4},
         hovertemplate=f"{text}<extra></extra>",
     )
 
@@ -291,7 +291,7 @@ def _mesh_trace(grid: Grid, faces: np.ndarray, hover: dict[str, Any], *, lit: bo
         color = {"intensity": y, "coloraxis": "coloraxis"}
     else:
         color = {"vertexcolor": _hex_colors(grid.rgb.reshape(-1, 3)[used])}
-    return go.Mesh3d(x=x, y=y, z=z, i=i, j=j, k=k, **color, **(_LIT if lit else _UNLIT), **hover)
+    return go.Mesh3d(x=x, y=y, z=z, i=i, j=j, k=k, **color, **(_LIT if lit else _FLAT_LIGHT), **hover)
 
 
 # In view coordinates (x right, y up, z to the viewer): a lamp over the left shoulder that follows the eye. plotly.js
@@ -309,7 +309,7 @@ _LIT = {
     },
     "lightposition": {"x": -4e4, "y": 6e4, "z": 1e5},
 }
-_UNLIT = {"lighting": {"ambient": 1, "diffuse": 0, "specular": 0}}
+_FLAT_LIGHT = {"lighting": {"ambient": 1, "diffuse": 0, "specular": 0}}
 
 
 def _to_scene(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

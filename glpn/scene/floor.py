@@ -13,7 +13,7 @@ from glpn.errors import FloorNotFound
 
 from .geometry import Grid, surface_grid
 
-SAMPLES = 6_000  # of the whole picture
+FLOOR_SAMPLES = 6_000  # of the whole picture
 LOWER_PART = 0.6  # share of the rows, from below, in which the floor is looked for
 TRIALS = 400
 TOLERANCE = 0.04  # relative: how far samples may be in front of or behind the plane
@@ -44,7 +44,7 @@ def find_floor(depth_m: np.ndarray, camera: Camera) -> Floor:
 
     Raises FloorNotFound with the reason.
     """
-    points = _lower_points(surface_grid(depth_m, camera, samples=SAMPLES))
+    points = _lower_points(surface_grid(depth_m, camera, samples=FLOOR_SAMPLES))
     if len(points) < 100:
         raise FloorNotFound("The lower part of the picture holds no depth.")
     plane = _best_plane(points)

@@ -22,8 +22,8 @@ from .geometry import is_measured
 from .uncertainty import Uncertainty, decimals_of, rounded
 
 Point = tuple[int, int]
-REACH = 0.015  # share of the photo's longer side within which a point snaps
-STEP = 0.05  # how far 1 / depth around a point may be off a plane, relative, before that is an edge
+SNAP_REACH = 0.015  # share of the photo's longer side within which a point snaps
+EDGE_STEP = 0.05  # how far 1 / depth around a point may be off a plane, relative, before that is an edge
 NEAR_PART = 0.35  # share of an edge's step, from its near end, that still belongs to the nearer thing
 WINDOW = 41  # samples at most along a side of the window that is looked at
 
@@ -80,7 +80,7 @@ def position(prediction: Depth, point: Point) -> np.ndarray:
     return prediction.camera.unproject(np.array([[depth]]), np.array([y]), np.array([x]))[0, 0]
 
 
-def snapped(prediction: Depth, point: Point, *, reach: float = REACH) -> Point:
+def snapped(prediction: Depth, point: Point, *, reach: float = SNAP_REACH) -> Point:
     """Return `point`, or the closest pixel on the nearer side if it lies at the edge of something.
 
     An edge is where 1 / depth within `reach` (share of the photo's longer side) is not that of a plane: clicks that
@@ -109,12 +109,12 @@ def snapped(prediction: Depth, point: Point, *, reach: float = REACH) -> Point:
 
 
 def _is_edge(inverse: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> bool:
-    """Return whether 1 / depth (h, w) is farther from its best plane than STEP."""
+    """Return whether 1 / depth (h, w) is farther from its best plane than EDGE_STEP."""
     v, u = np.meshgrid(rows - rows.mean(), cols - cols.mean(), indexing="ij")
     basis = np.stack([u.ravel(), v.ravel(), np.ones(u.size)], axis=-1)
     plane = np.linalg.lstsq(basis, inverse.ravel(), rcond=None)[0]
     off = np.abs(inverse.ravel() - basis @ plane)
-    return bool(np.percentile(off, 90) > STEP * inverse.mean())
+    return bool(np.percentile(off, 90) > EDGE_STEP * inverse.mean())
 
 
 def _path(places: np.ndarray) -> float:

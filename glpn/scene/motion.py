@@ -23,7 +23,8 @@ RIM = 0.06  # share of the width by which the mesh continues outside the photo, 
 ZOOM = (1.02, 1.08)  # least and most, to hide what lies outside the photo
 FADE = (1.6, 3.0)  # stretch of the mesh at which the background begins to show, and shows alone
 DOLLY = 0.1  # pivot depths
-GIF_FPS, VIDEO_FPS = 10, 25
+GIF_FPS = 10
+VIDEO_FPS = 25
 MOTIONS = ("sway", "dolly")
 
 Eye = tuple[float, float, float]

@@ -13,9 +13,9 @@ from glpn.camera import Camera
 from .geometry import is_measured
 from .photo3d import within
 
-SIDE = 1024  # samples along the longer side, at most
-REACH = 3  # samples to either side
-EDGE = 0.04  # relative step of 1 / depth at which a neighbor's say falls to 1/e
+NORMALS_SIDE = 1024  # samples along the longer side, at most
+NEIGHBORS = 3  # samples to either side
+FALLOFF = 0.04  # relative step of 1 / depth at which a neighbor's say falls to 1/e
 
 
 def surface_normals(depth_m: np.ndarray, camera: Camera) -> np.ndarray:
@@ -28,7 +28,7 @@ def surface_normals(depth_m: np.ndarray, camera: Camera) -> np.ndarray:
     height, width = whole = camera.size
     known = is_measured(depth_m)
     inverse = np.divide(1, depth_m, out=np.zeros(depth_m.shape, np.float32), where=known, casting="same_kind")
-    size = within(depth_m.shape, SIDE)
+    size = within(depth_m.shape, NORMALS_SIDE)
     if size != depth_m.shape:
         weight = _resized(known.astype(np.float32), size)
         inverse = np.divide(_resized(inverse, size), weight, out=np.zeros(size, np.float32), where=weight > 0.5)
@@ -56,16 +56,16 @@ def normals_rgb(normals: np.ndarray) -> np.ndarray:
 
 
 def _slopes(inverse: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the change of `inverse` (h, w) per column and per row, fitted over REACH samples but not across edges."""
+    """Return the change of `inverse` (h, w) per column and per row, over NEIGHBORS samples, not across edges."""
     h, w = inverse.shape
-    wide = np.pad(inverse, REACH)
+    wide = np.pad(inverse, NEIGHBORS)
     sums = np.zeros((5, h, w), np.float32)  # of x², xy, y², x·step, y·step
-    for dy in range(-REACH, REACH + 1):
-        for dx in range(-REACH, REACH + 1):
-            there = wide[REACH + dy : REACH + dy + h, REACH + dx : REACH + dx + w]
+    for dy in range(-NEIGHBORS, NEIGHBORS + 1):
+        for dx in range(-NEIGHBORS, NEIGHBORS + 1):
+            there = wide[NEIGHBORS + dy : NEIGHBORS + dy + h, NEIGHBORS + dx : NEIGHBORS + dx + w]
             step = there - inverse
             far = np.maximum(np.minimum(there, inverse), 1e-9)
-            say = np.exp(-((step / (EDGE * far)) ** 2) - (dx * dx + dy * dy) / REACH**2) * (there > 0)
+            say = np.exp(-((step / (FALLOFF * far)) ** 2) - (dx * dx + dy * dy) / NEIGHBORS**2) * (there > 0)
             for total, term in zip(sums, (dx * dx, dx * dy, dy * dy, dx * step, dy * step), strict=True):
                 total += say * term
     xx, xy, yy, xs, ys = sums

@@ -22,8 +22,8 @@ from .png import encode_png_16_bit
 
 PHOTO_SIDE = 1600  # pixels, the longer side of the picture sent to the page
 GRID_SIDE = 512  # samples of nearness along the longer side
-DEPTH_BYTES = 120_000  # the depth file is at most this long
-LEVELS = 4095  # 12 bits: a step is 0.02 % of the nearest depth, and files are half as long as with 16
+MOST_DEPTH_BYTES = 120_000  # the depth file is at most this long
+DEPTH_LEVELS = 4095  # 12 bits: a step is 0.02 % of the nearest depth, and files are half as long as with 16
 MISSING = 65_535  # the step that stands for "not measured"
 TRAVEL = 0.06  # share of the width by which near and far parts move against each other at full sway
 MAX_SWAY_DEG = 8.0
@@ -116,7 +116,7 @@ def photo_jpeg(photo: Photo3D) -> bytes:
     return file.getvalue()
 
 
-def depth_png(photo: Photo3D, *, limit: int = DEPTH_BYTES) -> bytes:
+def depth_png(photo: Photo3D, *, limit: int = MOST_DEPTH_BYTES) -> bytes:
     """Encode the nearness as a 16-bit gray PNG of at most `limit` bytes, with fewer samples where it has to be.
 
     A pixel v, 0 to `levels`, means nearness far + (near - far) · v / levels in 1/m. These numbers and `Photo3D.meta`
@@ -132,7 +132,7 @@ def depth_png(photo: Photo3D, *, limit: int = DEPTH_BYTES) -> bytes:
         nearness = _resized(nearness, _smaller(nearness.shape, len(data), limit))
 
 
-def map_png(depth_m: np.ndarray, *, limit: int = DEPTH_BYTES) -> bytes:
+def map_png(depth_m: np.ndarray, *, limit: int = MOST_DEPTH_BYTES) -> bytes:
     """Encode a depth map (H, W) in metres as `depth_png` does, for the depth picture alone; MISSING is "not measured".
 
     Raises ExportError if even 64 samples along the longer side take more than `limit`.
@@ -149,9 +149,9 @@ def map_png(depth_m: np.ndarray, *, limit: int = DEPTH_BYTES) -> bytes:
 def _encoded(nearness: np.ndarray, facts: dict[str, Any]) -> bytes:
     known = np.isfinite(nearness)
     far, near = (float(end(nearness[known])) if known.any() else 1.0 for end in (np.min, np.max))
-    steps = (np.where(known, nearness, far) - far) * (LEVELS / max(near - far, 1e-12))
-    steps = np.where(known, np.round(steps).clip(0, LEVELS), MISSING).astype(np.uint16)
-    text = json.dumps({"levels": LEVELS, "far_per_m": far, "near_per_m": near, **facts})
+    steps = (np.where(known, nearness, far) - far) * (DEPTH_LEVELS / max(near - far, 1e-12))
+    steps = np.where(known, np.round(steps).clip(0, DEPTH_LEVELS), MISSING).astype(np.uint16)
+    text = json.dumps({"levels": DEPTH_LEVELS, "far_per_m": far, "near_per_m": near, **facts})
     return encode_png_16_bit(steps, {TEXT_KEY: text}, level=6)
 
 

@@ -9,7 +9,7 @@ from glpn.camera import Camera
 from .floor import Floor, find_floor
 from .geometry import surface_grid
 
-SAMPLES = 300_000
+PLAN_SAMPLES = 300_000
 CELL_M = 0.05
 CLEAR_M = 0.12  # what is lower is floor
 LOW_M = 1.0  # what is lower is furniture; higher are walls and tall things
@@ -37,7 +37,7 @@ class Plan:
 def room_plan(depth_m: np.ndarray, camera: Camera) -> Plan:
     """Look at `depth_m` (H, W), metres, from above. Raises FloorNotFound with the reason where no floor is seen."""
     floor = find_floor(depth_m, camera)
-    points = surface_grid(depth_m, camera, samples=SAMPLES).points.reshape(-1, 3).astype(np.float64)
+    points = surface_grid(depth_m, camera, samples=PLAN_SAMPLES).points.reshape(-1, 3).astype(np.float64)
     points = points[~np.isnan(points[:, 2])]
     heights = floor.heights(points)
     points, heights = points[heights < CEILING_M], heights[heights < CEILING_M]

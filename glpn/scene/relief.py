@@ -13,7 +13,7 @@ from PIL import Image
 
 from glpn.errors import ConfigError
 
-SAMPLES = 45_000  # a binary STL takes 100 bytes for each: 4.5 MB
+RELIEF_SAMPLES = 45_000  # a binary STL takes 100 bytes for each: 4.5 MB
 LIMITS_MM = {"side_mm": (20.0, 1000.0), "height_mm": (0.5, 100.0), "base_mm": (0.5, 100.0), "frame_mm": (0.0, 100.0)}
 
 
@@ -56,7 +56,7 @@ class Solid:
 def solid(depth_m: np.ndarray, relief: Relief) -> Solid:
     """Make the relief of `depth_m` (H, W), metres above 0 everywhere."""
     height, width = depth_m.shape
-    step = max(1.0, (height * width / SAMPLES) ** 0.5)
+    step = max(1.0, (height * width / RELIEF_SAMPLES) ** 0.5)
     size = max(2, round(height / step)), max(2, round(width / step))
     near = np.asarray(Image.fromarray((1 / depth_m).astype(np.float32)).resize(size[::-1], Image.Resampling.BOX))
     share = (near - near.min()) / max(float(near.max() - near.min()), 1e-9)

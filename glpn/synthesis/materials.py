@@ -218,7 +218,7 @@ def _grass(dice: Dice) -> np.ndarray:
 
 
 # Maker and number of each kind in a bank. A new kind goes to the end: that leaves the textures before it as they are.
-KINDS: Mapping[str, tuple[Callable[[Dice], np.ndarray], int]] = MappingProxyType(
+SURFACES: Mapping[str, tuple[Callable[[Dice], np.ndarray], int]] = MappingProxyType(
     {
         "plain": (_plain, 60),
         "wall": (_wall, 60),
@@ -245,7 +245,7 @@ class TextureBank:
     def __init__(self, dice: Dice) -> None:
         self.kinds: dict[str, range] = {}
         textures: list[np.ndarray] = []
-        for kind, (make, count) in KINDS.items():
+        for kind, (make, count) in SURFACES.items():
             self.kinds[kind] = range(len(textures), len(textures) + count)
             textures += [np.clip(make(dice), 0.01, 1) ** 2 for _ in range(count)]  # square: display to linear light
         levels = [np.stack(textures).astype(np.float32)]

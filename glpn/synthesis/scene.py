@@ -14,7 +14,7 @@ from .materials import Material, TextureBank
 from .shapes import SHAPES, Shape, rotation_z
 
 # Kinds of texture of a thing about which nothing is known, by weight.
-COMMON = {
+SHARE_OF_TEXTURES = {
     "plain": 0.4,
     "wood": 0.23,
     "fabric": 0.11,
@@ -136,7 +136,7 @@ class Draft:
     ) -> int:
         """Draw a material of a kind (or of one of several) and return its number."""
         dice = self.dice
-        kind = kinds if isinstance(kinds, str) else dice.pick(COMMON if kinds is None else kinds)
+        kind = kinds if isinstance(kinds, str) else dice.pick(SHARE_OF_TEXTURES if kinds is None else kinds)
         if gloss is None:
             gloss = dice.log_uniform(0.02, 0.6) if dice.chance(0.45) else 0.0
         red, green, blue = (np.broadcast_to(tint, 3) * dice.rng.uniform(0.85, 1.1)).tolist()

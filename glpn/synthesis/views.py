@@ -42,7 +42,7 @@ class View:
 
 
 # What a photo of a room is of, by weight.
-VIEWS = {
+SHARE_OF_VIEWS = {
     "focus": 0.19,
     "anywhere": 0.1,
     "middle": 0.19,
@@ -66,7 +66,7 @@ def room_view(scene: Scene, dice: Dice) -> View | None:
     close to a tabletop, to a thing, to a face or to the floor, low above the floor, or what somebody sees of the own
     arms and knees.
     """
-    return _view(scene, dice, VIEWS)
+    return _view(scene, dice, SHARE_OF_VIEWS)
 
 
 def close_view(scene: Scene, dice: Dice) -> View | None:

@@ -18,7 +18,7 @@ HALF_BYTES = 2  # per parameter: autocast's copy of the weights
 # 224 × 288, where the weights' copies count least (tests/test_cost.py measures it).
 FLOAT32_BYTES, MIXED_BYTES = 4.0, 2.3
 WORKSPACE_BYTES = 1e9  # set aside for CUDA's context and cuDNN
-FULL = 0.9  # share of a GPU's memory that a plan may fill, for the gaps between the allocator's blocks
+FILLED = 0.9  # share of a GPU's memory that a plan may fill, for the gaps between the allocator's blocks
 
 
 @dataclass(frozen=True)
@@ -122,4 +122,4 @@ def plan_training(
         )
         for batch, again in choices
     ]
-    return next((plan for plan in plans if plan.memory_bytes <= FULL * gpu_bytes), plans[-1])
+    return next((plan for plan in plans if plan.memory_bytes <= FILLED * gpu_bytes), plans[-1])

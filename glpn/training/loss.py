@@ -4,16 +4,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from glpn.evaluation.metrics import MIN_DEPTH_M
 from glpn.model.modeling import silog_loss
 
 __all__ = ["gradient_matching", "image_silog", "pool_depth", "silog_loss"]
 
-LEAST_DEPTH_M = 1e-3
-
 
 def log_difference(depth: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Return ln(depth) - ln(target), 0 where `weight` is 0; all (B, H, W), depths in metres, in float32."""
-    depth, target = depth.float().clamp_min(LEAST_DEPTH_M), target.float().clamp_min(LEAST_DEPTH_M)
+    depth, target = depth.float().clamp_min(MIN_DEPTH_M), target.float().clamp_min(MIN_DEPTH_M)
     return (depth.log() - target.log()) * (weight > 0)
 
 
@@ -48,6 +47,6 @@ def pool_depth(depth_m: Tensor, known: Tensor, factor: int) -> tuple[Tensor, Ten
     if factor == 1:
         return depth_m, known
     share = F.avg_pool2d(known[:, None], factor)[:, 0]
-    log_depth = depth_m.clamp_min(LEAST_DEPTH_M).log() * known
+    log_depth = depth_m.clamp_min(MIN_DEPTH_M).log() * known
     pooled = F.avg_pool2d(log_depth[:, None], factor)[:, 0] / share.clamp_min(1e-3)
     return pooled.exp(), (share > 0.6).to(torch.float32)

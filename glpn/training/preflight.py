@@ -21,9 +21,9 @@ from .augmentation import Augmentation, augment
 from .cost import cost_of
 from .distributed import Group
 from .tasks import Task
-from .trainer import PRECISIONS
+from .trainer import NUMBER_FORMATS
 
-SAMPLES = 10
+PAIRS_SHOWN = 10
 TILE_HEIGHT = 120  # pixels, in the picture sheet
 # A typical depth outside these fractions of the maximum points to a wrong unit: millimetres read as metres, or reverse.
 LEAST_TYPICAL, MOST_TYPICAL = 0.01, 1.0
@@ -64,7 +64,7 @@ def inspect_source(name: str, pairs: Pairs, max_depth_m: float) -> tuple[SourceR
     """Read ten samples that are spread over `pairs`; returns what they show, and those that could be read."""
     samples: list[Pair] = []
     problems: list[str] = []
-    for index in sorted({round(n) for n in np.linspace(0, len(pairs) - 1, SAMPLES)}):
+    for index in sorted({round(n) for n in np.linspace(0, len(pairs) - 1, PAIRS_SHOWN)}):
         try:
             samples.append(pairs[index])
         except DataError as error:
@@ -126,7 +126,7 @@ def measure_speed(
     task = make_task().to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     images = torch.rand(batch_size, 3, *size, device=device).contiguous(memory_format=torch.channels_last)
     depth_m = torch.rand(batch_size, *size, device=device) * (task.max_depth_m - 1) + 0.5
-    precision = PRECISIONS[pick_precision("auto", device=device.type)]
+    precision = NUMBER_FORMATS[pick_precision("auto", device=device.type)]
     if cuda:
         torch.cuda.reset_peak_memory_stats(device)
     started = 0.0

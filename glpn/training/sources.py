@@ -9,7 +9,7 @@ from typing import Any
 from glpn.datasets import LAYOUTS, Pairs, Photos, bottom_center_window, pairs_in_layout, rgbd_folder
 from glpn.errors import ConfigError
 
-KINDS = (*LAYOUTS, "rgbd", "photos", "hub")
+DATA_LAYOUTS = (*LAYOUTS, "rgbd", "photos", "hub")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +35,8 @@ class PairSource:
     depth: str = "depth_map"
 
     def __post_init__(self) -> None:
-        if self.layout not in KINDS:
-            raise ConfigError(f"Unknown layout {self.layout!r} of data. Known: {', '.join(KINDS)}.")
+        if self.layout not in DATA_LAYOUTS:
+            raise ConfigError(f"Unknown layout {self.layout!r} of data. Known: {', '.join(DATA_LAYOUTS)}.")
         if self.layout == "hub" and not self.repo_id:
             raise ConfigError('A data set on the Hub needs its name: repo_id = "owner/name".')
         if self.held_out_every < 2:

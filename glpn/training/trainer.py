@@ -36,7 +36,7 @@ from .tasks import Task
 
 logger = logging.getLogger(__name__)
 
-PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+NUMBER_FORMATS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Settings that change how the same training is run, and whose change a resumed run allows.
 HOW = ("patience", "gradient_checkpointing", "compile", "tensorboard")
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
@@ -88,8 +88,8 @@ class TrainingSettings:
             raise ConfigError("Training needs at least 1 step, 1 sample per batch and 1 batch per step.")
         if self.optimizer not in OPTIMIZERS:
             raise ConfigError(f"Unknown optimizer {self.optimizer!r}. Known: {', '.join(OPTIMIZERS)}.")
-        if self.precision not in ("auto", *PRECISIONS):
-            raise ConfigError(f"Unknown precision {self.precision!r}. Known: auto, {', '.join(PRECISIONS)}.")
+        if self.precision not in ("auto", *NUMBER_FORMATS):
+            raise ConfigError(f"Unknown precision {self.precision!r}. Known: auto, {', '.join(NUMBER_FORMATS)}.")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"The decay of the weights' average is {self.ema}. Give at least 0 and less than 1.")
         learning_rate(0, self.steps, peak=self.peak_rate, schedule=self.schedule)
@@ -374,7 +374,7 @@ class Trainer:
         return sdpa_kernel(SDPBackend.MATH) if self.group.device.type == "cpu" else nullcontext()
 
     def _loss(self, images: Tensor, depth_m: Tensor) -> Tensor:
-        precision = PRECISIONS[self.precision]
+        precision = NUMBER_FORMATS[self.precision]
         with torch.autocast(self.group.device.type, precision) if precision else nullcontext():
             loss: Tensor = self._running(images, depth_m)
         return loss

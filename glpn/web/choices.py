@@ -15,7 +15,7 @@ from glpn.zoo import DEFAULT
 
 PAGES = ("estimate", "compare", "evaluate", "many", "video", "live", "zoo", "about")
 TABS = ("photo3d", "depth", "3d", "measure", "play", "statistics", "files")
-RANGES = (*geometry.RANGES, "fixed")
+RANGE_CHOICES = (*geometry.RANGES, "fixed")
 NEAR = ("bright", "dark")
 CAMERAS = ("auto", "fov", "assumed")
 MAX_LENGTH = 64
@@ -91,7 +91,7 @@ class Choices:
             "at": _one_of(PAGES),
             "tab": _one_of(TABS),
             "colors": _one_of(COLOR_MAPS),
-            "range": _one_of(RANGES),
+            "range": _one_of(RANGE_CHOICES),
             "low": RANGE_M.check,
             "high": RANGE_M.check,
             "near": _one_of(NEAR),

@@ -30,7 +30,7 @@ MAX_BODY_BYTES = 250_000  # of any other request
 # What Gradio offers as well and this app has no use for: it writes files where nobody sweeps, or fetches for strangers.
 POSTS = re.compile(r"/(gradio_api/(upload|queue/join|cancel|reset|call/(v2/)?\w+|mcp(/http|/messages)?)|glpn-live)/?$")
 CLOSED = re.compile(r"/(gradio_api/(deep_link|proxy=|file[=/]https?:|stream|run|vibe|custom_c|dev/)|monitoring)", re.I)
-TOOLS = re.compile(r"/gradio_api/mcp(/http|/messages)?/?$")  # there only with --mcp
+TOOL_PATHS = re.compile(r"/gradio_api/mcp(/http|/messages)?/?$")  # there only with --mcp
 UPLOAD = re.compile(r"/upload/?$")
 HEARTBEAT = re.compile(r"/gradio_api/heartbeat/([^/]+)$")
 # Gradio's own scripts are inline and compile templates; everything comes from this app alone.
@@ -135,10 +135,7 @@ class Doors:
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         if self.names is not None and not _is_asked_by(headers, self.names):
-            raise Refused(
-                HTTPStatus.FORBIDDEN,
-                "This page does not answer under this name. Behind a proxy, start it with --root-path and its address.",
-            )
+            raise Refused(HTTPStatus.FORBIDDEN, NOT_ITS_NAME)
         if not self.trust_proxy:
             scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"x-forwarded-host"]
         path = scope["path"]
@@ -148,7 +145,7 @@ class Doors:
         if UPLOAD.search(path):
             await self._upload(scope, _bounded(receive, headers, MAX_UPLOAD_BYTES + MAX_BODY_BYTES), send)
             return
-        most = MAX_TOOL_BYTES if TOOLS.search(path) else MAX_BODY_BYTES
+        most = MAX_TOOL_BYTES if TOOL_PATHS.search(path) else MAX_BODY_BYTES
         heartbeat = HEARTBEAT.search(path)
         with self.shown(heartbeat[1]) if heartbeat else nullcontext():
             await self.app(scope, _bounded(receive, headers, most), send)

@@ -34,7 +34,7 @@ PICTURE = f"{ASSETS_URL}/preview/{{name}}.jpg"
 _HEAD_END = b"window.gradio_config"
 # Gradio's template brings tags of its own twice over, and names a manifest that is not served.
 _FOREIGN = re.compile(rb"<meta\s+(?:property|name)=\"(?:og|twitter):[^>]*>\s*")
-_MANIFEST = b'<link rel="manifest" href="/manifest.json" />'
+_MANIFEST_LINK = b'<link rel="manifest" href="/manifest.json" />'
 
 
 class Preview:
@@ -82,7 +82,7 @@ class Preview:
         own = tags(choices, root, query=choices.query() if named else "").encode()
         head, mark, rest = page.partition(_HEAD_END)
         before, opened, after = _FOREIGN.sub(b"", head).partition(b'<meta charset="utf-8" />')
-        return before + opened + own + after + mark + rest.replace(_MANIFEST, b"", 1)
+        return before + opened + own + after + mark + rest.replace(_MANIFEST_LINK, b"", 1)
 
 
 def tags(choices: Choices, root: str, *, query: str = "") -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from gradio.queueing import Queue
 
-MOST_BYTES = 200_000_000  # of all answers that wait to be fetched
+MOST_UNREAD_BYTES = 200_000_000  # of all answers that wait to be fetched
 PER_ANSWER = 20_000  # what one takes next to its text
 MOST_OF_A_PAGE = 40  # events of one page that are not answered, or whose answer is not fetched
 MOST_IN_LINE = 500  # events that have not begun, of all pages
@@ -95,7 +95,7 @@ class _Pages(dict[str, _Answers]):
         return session in self and self[session].heard
 
 
-def bound(queue: Queue, *, most_bytes: int = MOST_BYTES) -> None:
+def bound(queue: Queue, *, most_bytes: int = MOST_UNREAD_BYTES) -> None:
     """Let `queue` refuse events and forget answers beyond what this module names."""
     push = queue.push
     pages = queue.pending_messages_per_session = _Pages(queue, most_bytes)

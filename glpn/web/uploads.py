@@ -30,7 +30,7 @@ SWEEP_EVERY_S = 300
 SWEEP_AT_MOST_EVERY_S = 1
 LEAST_BYTES = 8192  # that a file and its folder take on the disk
 NO_ROOM = "There is no room for more files here just now. Please try again in a few minutes."
-OWN = "own"  # below the upload folder: what this app writes for its visitors
+OWN_FOLDER = "own"  # below the upload folder: what this app writes for its visitors
 
 
 class NoRoom(GLPNError):
@@ -50,7 +50,7 @@ class Uploads:
 
     def __init__(self, root: Path, *, samples: Iterable[Path] = (), quota_bytes: int = QUOTA_BYTES) -> None:
         self.root = root.resolve()
-        self.folder = self.root / OWN
+        self.folder = self.root / OWN_FOLDER
         self.in_use: Callable[[], set[Path]] = set
         self.forget: Callable[[], None] = lambda: None
         self._samples = {sample.resolve() for sample in samples}

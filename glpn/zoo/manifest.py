@@ -24,9 +24,9 @@ from glpn.errors import ManifestError, UnknownModel, printable
 DEFAULT = "rooms-b0"  # the embedded model, which needs no network
 PACKAGE = Path(__file__).parents[1]
 MANIFEST = Path(__file__).with_name("weights_manifest.json")
-OWN = "GLPN_MANIFEST"  # the environment variable that names the user's own manifest
+OWN_MANIFEST = "GLPN_MANIFEST"  # the environment variable that names the user's own manifest
 SCHEMA_VERSION = 1
-MAX_BYTES = 4 << 20  # ten thousand variants
+MANIFEST_BYTES = 4 << 20  # ten thousand variants
 STATUS_OF_KIND = {"package": "embedded", "folder": "local", "hub": "published", "encoder": "untrained"}
 SOME_TEXT = r"(?s).*[!-~\u00a1-\uffff].*"
 WEIGHT_SUFFIXES = (".safetensors", ".safetensors.index.json", ".bin")
@@ -182,7 +182,7 @@ class Zoo:
         """
         own = users_manifest()
         rows: dict[str, ModelSpec] = {}
-        for file in (path or MANIFEST, *([own] if os.environ.get(OWN) or own.is_file() else []), *extra):
+        for file in (path or MANIFEST, *([own] if os.environ.get(OWN_MANIFEST) or own.is_file() else []), *extra):
             rows |= {spec.id: spec for spec in read_manifest(_expanded(file))}
         return cls(tuple(rows.values()))
 
@@ -218,7 +218,7 @@ class Zoo:
 def users_manifest() -> Path:
     """The file of the user's own rows: what $GLPN_MANIFEST names, or else models.json in the user's settings."""
     settings = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config") / "glpn" / "models.json"
-    return _expanded(os.environ.get(OWN) or settings)
+    return _expanded(os.environ.get(OWN_MANIFEST) or settings)
 
 
 def _expanded(file: Path | str) -> Path:
@@ -234,8 +234,8 @@ def read_manifest(path: Path) -> tuple[ModelSpec, ...]:
     try:
         if path.exists() and not path.is_file():
             raise ManifestError(f"The manifest {shown} can't be read: it is not a regular file. Give a JSON file.")
-        if path.stat().st_size > MAX_BYTES:
-            raise ManifestError(f"The manifest {shown} can't be read: it is larger than {MAX_BYTES >> 20} MiB.")
+        if path.stat().st_size > MANIFEST_BYTES:
+            raise ManifestError(f"The manifest {shown} can't be read: it is larger than {MANIFEST_BYTES >> 20} MiB.")
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ManifestError(

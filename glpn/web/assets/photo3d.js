@@ -11,7 +11,7 @@ const PERIOD_S = 6.5; // one sway there and back
 const EASE_S = 0.16; // in which the camera goes two thirds of its way
 const TILT_DEG = 18; // of the phone that make full sway
 const SLOW_MS = 45; // frames longer than this make the picture coarser
-const DARK = "#000004,#3b0f70,#8c2981,#de4968,#fe9f6d,#fcfdbf"; // magma (S. van der Walt, N. Smith, CC0), far to near
+const MAGMA = "#000004,#3b0f70,#8c2981,#de4968,#fe9f6d,#fcfdbf"; // magma (S. van der Walt, N. Smith, CC0), far to near
 const HINT = {
   mouse: "Move the mouse to look around. Click what should stay in place.",
   touch: "Swipe sideways to look around. Tap to move freely.",
@@ -559,7 +559,7 @@ export function sample({ rows, cols, values }, x, y) {
 
 // Paint a grid of nearness, far dark and near bright; returns the canvas.
 export function paintDepth(canvas, { rows, cols, values }) {
-  const stops = DARK.split(",").map((hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)));
+  const stops = MAGMA.split(",").map((hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)));
   const sorted = Float32Array.from(values).sort();
   const [far, near] = [sorted[Math.floor(0.02 * sorted.length)], sorted[Math.floor(0.98 * (sorted.length - 1))]];
   [canvas.width, canvas.height] = [cols, rows];

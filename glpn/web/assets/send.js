@@ -3,7 +3,8 @@
 import { anaglyph, blur } from "./effects.js";
 import { depthAt, paintDepth, pixels } from "./photo3d.js";
 
-const FPS = { gif: 10, video: 25 };
+const GIF_FPS = 10;
+const VIDEO_FPS = 25;
 const VIDEO_BYTES = 120_000_000; // of pictures before they are recorded; large ones are fewer
 const EYES = 0.5; // distance of the two eyes, as a share of full sway to one side
 const DOLLY = 0.1; // pivot depths
@@ -19,7 +20,7 @@ export function onPath(motion, share) {
 export async function gif(view, { motion = "sway", seconds = 2, side = 600 } = {}, progress = () => {}) {
   const { scene } = view;
   const frames = [];
-  const count = Math.round(seconds * FPS.gif);
+  const count = Math.round(seconds * GIF_FPS);
   const { width, height } = await withRenderer(view, side, async (draw, size) => {
     for (let i = 0; i < count; i++) {
       frames.push(readBack(draw(onPath(motion, i / count))).data.buffer);
@@ -28,7 +29,7 @@ export async function gif(view, { motion = "sway", seconds = 2, side = 600 } = {
     }
     return size;
   });
-  const bytes = await inWorker({ width, height, delay: 1000 / FPS.gif, frames }, (share) =>
+  const bytes = await inWorker({ width, height, delay: 1000 / GIF_FPS, frames }, (share) =>
     progress(0.5 + 0.5 * share),
   );
   return named(scene, new Blob([bytes], { type: "image/gif" }), "3d.gif");
@@ -62,7 +63,7 @@ export async function video(view, { motion = "sway", seconds = 2, side = 600 } =
   const type = videoType();
   if (!type) throw new Error("This browser can't record video. Save a GIF instead.");
   const pictures = await withRenderer(view, side, async (draw, { width, height }) => {
-    const count = Math.min(seconds * FPS.video, Math.floor(VIDEO_BYTES / (4 * width * height)));
+    const count = Math.min(seconds * VIDEO_FPS, Math.floor(VIDEO_BYTES / (4 * width * height)));
     const drawn = [];
     for (let i = 0; i < count; i++) {
       drawn.push(await createImageBitmap(draw(onPath(motion, i / count))));
@@ -82,7 +83,7 @@ async function recorded(pictures, { seconds, type }, progress) {
     height: pictures[0].height,
   });
   const context = canvas.getContext("2d");
-  const stream = canvas.captureStream(FPS.video);
+  const stream = canvas.captureStream(VIDEO_FPS);
   const recorder = new MediaRecorder(stream, { mimeType: type, videoBitsPerSecond: 6_000_000 });
   const parts = [];
   recorder.ondataavailable = (event) => parts.push(event.data);
@@ -96,7 +97,7 @@ async function recorded(pictures, { seconds, type }, progress) {
   for (let share = 0; share < 1; share = (performance.now() - start) / 1000 / seconds) {
     context.drawImage(pictures[Math.floor(share * pictures.length)], 0, 0);
     progress(share);
-    await new Promise((resolve) => setTimeout(resolve, 500 / FPS.video));
+    await new Promise((resolve) => setTimeout(resolve, 500 / VIDEO_FPS));
   }
   recorder.stop();
   await ended;

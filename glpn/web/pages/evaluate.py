@@ -24,7 +24,11 @@ from glpn.web.samples import MEASURED
 from glpn.web.session import Session, Sessions
 from glpn.web.uploads import Uploads
 
-SCALES = [("1000 per metre (NYU)", MM_SCALE), ("256 per metre (KITTI)", KITTI_SCALE), ("Metres (.npy, floats)", 1)]
+DEPTH_SCALES = [
+    ("1000 per metre (NYU)", MM_SCALE),
+    ("256 per metre (KITTI)", KITTI_SCALE),
+    ("Metres (.npy, floats)", 1),
+]
 # What each of `METRICS` is; an arrow tells which way is better.
 MEANING = {
     "delta1": "δ1 ↑ pixels within 25 % of the truth",
@@ -115,7 +119,9 @@ class EvaluatePage:
             elem_id="evaluate-truth",
         )
         with gr.Group():
-            self.scale = gr.Radio(SCALES, value=MM_SCALE, label="Depth scale of the file", elem_id="evaluate-scale")
+            self.scale = gr.Radio(
+                DEPTH_SCALES, value=MM_SCALE, label="Depth scale of the file", elem_id="evaluate-scale"
+            )
             self.model = components.model_choice(self.engine.zoo, elem_id="evaluate-model")
         self.box = JobBox("Evaluate", elem_id="evaluate")
 

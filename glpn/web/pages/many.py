@@ -32,6 +32,7 @@ from glpn.web.parts.job_box import JobBox, take_files
 from glpn.web.photo_list import MOST_PHOTOS, Listed, list_photos
 from glpn.web.runner import Engine
 from glpn.web.session import Session, Sessions
+from glpn.web.uploads import NO_ROOM
 
 OFFERED = tuple(name for name in FORMATS if name != "zip")
 FIRST_FORMATS = ("depth-png", "color-png")
@@ -76,7 +77,7 @@ def estimate_all(
         ):
             for number, photo in enumerate(listed.photos, 1):
                 if not session.has_room():
-                    raise ExportError("There is no room for more files here just now. Try again in a few minutes.")
+                    raise ExportError(NO_ROOM)
                 before = f"Photo {number} of {len(listed.photos)}, {photo.name}: "
                 try:
                     with photo.on_disk(work) as path:

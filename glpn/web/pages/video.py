@@ -14,7 +14,7 @@ from glpn.errors import VideoError
 from glpn.hub import megabytes
 from glpn.photo import Photo
 from glpn.prediction import DepthPrediction
-from glpn.video import KINDS, MAX_SECONDS, SUFFIXES, VideoResult, VideoSettings, estimate_video, open_clip
+from glpn.video import CLIP_SECONDS, CLIPS, SUFFIXES, VideoResult, VideoSettings, estimate_video, open_clip
 from glpn.web.choices import Choices
 from glpn.web.jobs import Progress, Report, Stopped, follow, reported
 from glpn.web.parts import components, html
@@ -23,6 +23,7 @@ from glpn.web.parts.job_box import JobBox, take_files
 from glpn.web.runner import Engine
 from glpn.web.session import Session, Sessions
 from glpn.web.turns import Place, Turns
+from glpn.web.uploads import NO_ROOM
 
 PUBLIC_SECONDS = 20.0  # longest clip where strangers share the machine
 
@@ -56,9 +57,9 @@ def estimate_clip(
     engine.check(model)
     if not path:
         raise VideoError("There is no clip yet. Choose an MP4, MOV, WebM or GIF file.")
-    clip = open_clip(Path(path), max_seconds=PUBLIC_SECONDS if engine.host.public else MAX_SECONDS)
+    clip = open_clip(Path(path), max_seconds=PUBLIC_SECONDS if engine.host.public else CLIP_SECONDS)
     if not session.has_room():
-        raise VideoError("There is no room for more files here just now. Try again in a few minutes.")
+        raise VideoError(NO_ROOM)
     settings = VideoSettings(smoothing=SMOOTHING.check(smoothing), look=choices.look)
 
     def work(stop: threading.Event, report: Report, left: Stopped) -> tuple[VideoResult, float]:
@@ -98,11 +99,11 @@ def players(result: VideoResult, rate: float) -> str:
     """Return the clips to play, links to all files, and what was measured."""
     plays = "".join(
         f'<video controls loop muted playsinline preload="metadata" src="{html.file_url(file)}" '
-        f'aria-label="{KINDS[kind][1]}"></video>'
+        f'aria-label="{CLIPS[kind][1]}"></video>'
         for kind, file in result.files.items()
         if file.suffix == ".mp4"
     )
-    links = "".join(html.download(file, KINDS[kind][1].capitalize()) for kind, file in result.files.items())
+    links = "".join(html.download(file, CLIPS[kind][1].capitalize()) for kind, file in result.files.items())
     before, after = result.flicker
     rows = [
         ("Frames", f"{result.frames}, {rate:.1f} per second"),
@@ -119,7 +120,7 @@ class VideoPage:
 
     def __init__(self, engine: Engine, sessions: Sessions) -> None:
         self.engine, self.sessions = engine, sessions
-        longest = PUBLIC_SECONDS if engine.host.public else MAX_SECONDS
+        longest = PUBLIC_SECONDS if engine.host.public else CLIP_SECONDS
         gr.HTML(
             f'<p class="lead">A clip of up to {longest:.0f} s becomes a depth clip in one range of colors, steadied '
             "where the picture stands still. Longer ones: <code>glpn video CLIP</code>.</p>",
@@ -132,7 +133,7 @@ class VideoPage:
                 )
                 model = components.model_choice(engine.zoo, elem_id="video-model")
                 kinds = gr.CheckboxGroup(
-                    [(title.capitalize(), name) for name, (_, title) in KINDS.items()],
+                    [(title.capitalize(), name) for name, (_, title) in CLIPS.items()],
                     value=["depth", "side"],
                     label="Files",
                     elem_id="video-kinds",

@@ -13,8 +13,8 @@ from glpn.zoo import ModelSpec, Zoo
 from .components import asset
 
 OTHER = "other"  # another checkpoint, named in a text box
-HEADS = {"nyu": ("Indoor", "NYU, to 10 m"), "kitti": ("Outdoor", "KITTI, to 80 m")}
-OWN = ("Ready here", "no download")
+HEAD_TITLES = {"nyu": ("Indoor", "NYU, to 10 m"), "kitti": ("Outdoor", "KITTI, to 80 m")}
+OWN_TITLE = ("Ready here", "no download")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +75,10 @@ def picker(value: str, *, elem_id: str) -> gr.HTML:
 def picker_html(choices: Iterable[Offer], chosen: str, *, other: bool) -> str:
     """Return the picker: a row a head, a button an encoder. `other` adds the button for another checkpoint."""
     choices = list(choices)
-    own = [offer for offer in choices if offer.spec.head not in HEADS]
-    rows = [_row(*OWN, own, chosen)] if own else []
-    rows += [
-        _row(*title, [offer for offer in choices if offer.spec.head == head], chosen) for head, title in HEADS.items()
-    ]
+    own = [offer for offer in choices if offer.spec.head not in HEAD_TITLES]
+    rows = [_row(*OWN_TITLE, own, chosen)] if own else []
+    for head, title in HEAD_TITLES.items():
+        rows.append(_row(*title, [offer for offer in choices if offer.spec.head == head], chosen))
     if other:
         pressed = str(chosen == OTHER).lower()
         rows.append(
@@ -103,7 +102,7 @@ def _row(title: str, meaning: str, offers: list[Offer], chosen: str) -> str:
 
 def _button(offer: Offer, chosen: str) -> str:
     spec = offer.spec
-    name = escape(spec.encoder if spec.head in HEADS and spec.encoder else spec.id)
+    name = escape(spec.encoder if spec.head in HEAD_TITLES and spec.encoder else spec.id)
     if offer.can_run:
         small = "" if offer.here else f"<small>{escape(megabytes(spec.size_bytes))}</small>"
         pressed = str(spec.id == chosen).lower()

@@ -15,7 +15,7 @@ from glpn.web.uploads import NO_ROOM
 from . import components
 from .events import FILES, on
 
-USES = ("cutout", "focus", "fog", "bands", "contours")  # formats of `export`
+FILE_USES = ("cutout", "focus", "fog", "bands", "contours")  # formats of `export`
 
 
 class Play:
@@ -36,8 +36,8 @@ def saved(session: Session, use: object, distance_m: object, aperture: object) -
     Raises `ConfigError` for values that the page never sends.
     """
     result = session.present
-    if use not in USES:
-        raise ConfigError(f"Play has no {use!r}. Give one of {', '.join(USES)}.")
+    if use not in FILE_USES:
+        raise ConfigError(f"Play has no {use!r}. Give one of {', '.join(FILE_USES)}.")
     if not session.has_room():
         raise ExportError(NO_ROOM)
     look = Look(distance_m=_number(distance_m), aperture=_number(aperture))
