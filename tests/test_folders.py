@@ -9,7 +9,7 @@ from PIL import Image
 from glpn.commands import main
 from glpn.errors import PhotoNotFound
 from glpn.folders import OWN_ENDINGS, find_photos
-from glpn.formats import FORMATS
+from glpn.formats import PHOTO_FORMATS
 from glpn.scene.export import FORMATS as EXPORTS
 
 
@@ -51,11 +51,11 @@ def test_folders_below_are_entered_on_request_but_hidden_ones_never(folder):
     assert "g.png" not in names
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", PHOTO_FORMATS)
 def test_no_format_is_left_out(kind, tmp_path):
-    for suffix in FORMATS[kind].suffixes:
+    for suffix in PHOTO_FORMATS[kind].suffixes:
         (tmp_path / f"photo{suffix.upper()}").touch()
-    assert len(find_photos([tmp_path]).photos) == len(FORMATS[kind].suffixes)
+    assert len(find_photos([tmp_path]).photos) == len(PHOTO_FORMATS[kind].suffixes)
 
 
 def test_own_pictures_are_known_by_their_endings():

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 from glpn import formats
 from glpn.errors import PhotoTooLarge, PhotoUnreadable
 from glpn.estimator import load_estimator
-from glpn.formats import FORMATS, PHOTO_SUFFIXES
+from glpn.formats import PHOTO_FORMATS, PHOTO_SUFFIXES
 from glpn.photo import Photo, load_photo, photo_size
 from glpn.web.samples import FOLDER
 
@@ -215,7 +215,7 @@ def test_one_list_of_formats():
         assert name in PHOTO_SUFFIXES
     with pytest.raises(PhotoUnreadable) as refused:
         load_photo(b"not an image at all, but longer than a header")
-    assert all(kind in str(refused.value) for kind in FORMATS)
+    assert all(kind in str(refused.value) for kind in PHOTO_FORMATS)
 
 
 # -------------------------------------------------------------------------------------------------------- values, color
@@ -308,7 +308,7 @@ def test_bands_make_the_same_picture(orientation, kind, plain, monkeypatch):
 
 
 def test_a_costly_format_may_have_fewer_pixels(monkeypatch, plain):
-    costs = dict(FORMATS) | {"PNG": formats.Format((".png",), 24)}
+    costs = dict(PHOTO_FORMATS) | {"PNG": formats.Format((".png",), 24)}
     monkeypatch.setattr(formats, "PHOTO_FORMATS", costs)
     pixels = plain.width * plain.height
     with pytest.raises(PhotoTooLarge, match="the limit for PNG is"):
