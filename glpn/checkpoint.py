@@ -13,7 +13,7 @@ from torch import Tensor
 from .configuration import GLPNConfig
 from .errors import CheckpointError, ConfigError, UnsafeCheckpoint, printable
 from .files import write_atomically
-from .layout import CONFIG, WEIGHTS, find_weights, read_json
+from .layout import CONFIG, WEIGHTS, find_weights, read_json, shard_names
 
 __all__ = ["CONFIG", "WEIGHTS", "find_weights", "load_config", "load_pickled", "load_state", "save_safetensors"]
 
@@ -153,20 +153,8 @@ def _open_pickle(path: Path) -> Any:
 
 
 def _load_shards(index: Path) -> dict[str, Tensor]:
-    try:
-        weight_map = read_json(index)["weight_map"]
-        names = sorted(set(weight_map.values()))
-    except (ConfigError, KeyError, AttributeError, TypeError):
-        raise CheckpointError(
-            f"{printable(index)} is not an index of shards: it lacks a readable 'weight_map'."
-        ) from None
-    for name in names:
-        if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
-            raise CheckpointError(
-                f"{printable(index)} names a shard {printable(repr(name))}. Only .safetensors files there are read."
-            )
     state: dict[str, Tensor] = {}
-    for name in names:
+    for name in shard_names(index):
         state |= load_state(index.with_name(name))
     return state
 

@@ -4,6 +4,7 @@ Needs no PyTorch, so that listing models stays quick.
 """
 
 import json
+import re
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,22 @@ def find_file(source: str | PathLike[str], name: str, access: HubAccess = DEFAUL
         return fetch(fspath(source), inside, access)
     except (HubNotFound, HubOffline) as error:
         raise no_folder_either(source, error) from None
+
+
+def shard_names(index: Path) -> list[str]:
+    """Return the names of the files that an index of shards lists. Raises `CheckpointError` for other names."""
+    try:
+        names = sorted(set(read_json(index)["weight_map"].values()))
+    except (ConfigError, KeyError, AttributeError, TypeError):
+        raise CheckpointError(
+            f"{printable(index)} is not an index of shards: it lacks a readable 'weight_map'."
+        ) from None
+    for name in names:
+        if not isinstance(name, str) or not re.fullmatch(r"[\w-][\w.-]*\.safetensors", name, re.ASCII):
+            raise CheckpointError(
+                f"{printable(index)} names a shard {printable(repr(name))}. Only .safetensors next to it are read."
+            )
+    return names
 
 
 def no_folder_either(source: str | PathLike[str], error: HubError) -> HubError:

@@ -15,14 +15,12 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, expect
 from web_support import ARTIFACTS, DESKTOP, PATIENCE_MS, PHONE, served
 
-from glpn.web.choices import PAGES
-from glpn.web.pages.estimate import TAB_LABELS
+from glpn.web.choices import PAGES, TABS
 from glpn.web.samples import SAMPLES
 from glpn.zoo import Zoo
 
 pytestmark = pytest.mark.browser
 SMALL = {"width": 900, "height": 640}  # where WebGL in software has less to draw
-NAMES = TAB_LABELS
 DEPTH = "#depth .depth-view[data-painted]"
 MAP = "#depth .depth-pane[data-kind=depth] .depth-frame"
 BAR = "getComputedStyle(document.querySelector('{} .depth-ramp')).backgroundImage"
@@ -708,7 +706,7 @@ def test_every_page_is_accessible_and_fits(
         visitor.shot(f"{device}-{scheme}-{name}")
 
     for tab, drawn in DRAWN.items():
-        visitor.tab(NAMES[tab])
+        visitor.tab(TABS[tab])
         page.wait_for_function(drawn)
         look(tab)
     visitor.tab("Files")

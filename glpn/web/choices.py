@@ -14,7 +14,15 @@ from glpn.scene.look import DEFAULT_LOOK, DETAILS, STYLES, TEXTURES, Look
 from glpn.zoo import DEFAULT
 
 PAGES = ("estimate", "compare", "evaluate", "many", "video", "live", "zoo", "about")
-TABS = ("photo3d", "depth", "3d", "measure", "play", "statistics", "files")
+TABS = {
+    "photo3d": "3D photo",
+    "depth": "Depth",
+    "3d": "3D",
+    "measure": "Measure",
+    "play": "Play",
+    "statistics": "Statistics",
+    "files": "Files",
+}
 RANGE_CHOICES = (*geometry.RANGES, "fixed")
 NEAR = ("bright", "dark")
 CAMERAS = ("auto", "fov", "assumed")

@@ -1,6 +1,5 @@
 """From a name to the files of a checkpoint: a variant of the zoo, a folder, or any GLPN repository on the Hub."""
 
-import json
 import logging
 import math
 import os
@@ -25,7 +24,7 @@ from glpn.hub.download import (
     write_record,
 )
 from glpn.hub.failures import Wanted
-from glpn.layout import CONFIG, PREPROCESSOR, WEIGHT_FILES, find_weights, no_folder_either
+from glpn.layout import CONFIG, PREPROCESSOR, WEIGHT_FILES, find_weights, no_folder_either, shard_names
 
 from .manifest import DEFAULT, MANIFEST, ModelSpec, Source, SourceFile, Zoo, read_manifest
 
@@ -105,7 +104,7 @@ def fetch_weights(source: Source, access: HubAccess = DEFAULT_ACCESS, *, missing
             problems.append(error)
             continue
         if path.name.endswith(".index.json"):
-            for name in _shard_names(path):
+            for name in shard_names(path):
                 fetch(str(source.repo_id), _beside(file.name, name), access.at(_commit(path, file)))
         return _as_safetensors(path, file) if path.suffix == ".bin" else path
     if len(problems) == 1:
@@ -199,17 +198,6 @@ def _commit(path: Path, file: SourceFile) -> str:
 
 def _beside(name: str, other: str) -> str:
     return str(PurePosixPath(name).with_name(other))
-
-
-def _shard_names(index: Path) -> list[str]:
-    try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
-        raise CheckpointError(f"{index} is not an index of shards: it lacks a readable 'weight_map'.") from None
-    for name in names:
-        if not isinstance(name, str) or not re.fullmatch(r"[\w-][\w.-]*\.safetensors", name, re.ASCII):
-            raise CheckpointError(f"{index} names a shard {name!r}. Only .safetensors files next to it are opened.")
-    return names
 
 
 def _as_safetensors(path: Path, file: SourceFile) -> Path:
@@ -321,7 +309,7 @@ def _count_parameters(weights: Path) -> int:
     """Count the trainable numbers of a checkpoint from the headers of its files, without reading the numbers."""
     if weights.suffix == ".bin":
         return weights.stat().st_size // 4
-    files = [weights.with_name(name) for name in _shard_names(weights)] if weights.suffix == ".json" else [weights]
+    files = [weights.with_name(name) for name in shard_names(weights)] if weights.suffix == ".json" else [weights]
     count = 0
     try:
         for file in files:

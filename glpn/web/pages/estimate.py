@@ -34,15 +34,6 @@ _TO_RESULT = """() => {
   document.getElementById("results").scrollIntoView({ behavior, block: "start" });
 }"""
 _NO_FILE = "() => document.querySelector('.files-list').dispatchEvent(new Event('glpn:failed'))"
-TAB_LABELS = {
-    "photo3d": "3D photo",
-    "depth": "Depth",
-    "3d": "3D",
-    "measure": "Measure",
-    "play": "Play",
-    "statistics": "Statistics",
-    "files": "Files",
-}
 
 
 class EstimatePage:
@@ -59,7 +50,7 @@ class EstimatePage:
         self.first = first  # the example that the moving photo opens with
         self.shown: dict[str, Any] = {}
         self.views: dict[str, Any] = {}
-        self.tab = gr.State(TABS[0])
+        self.tab = gr.State(Choices.tab)
         self.model = gr.State(default_model)
         self.estimated = gr.State()  # the token of the last estimate that was shown
         with gr.Row(elem_id="estimate"):
@@ -152,12 +143,12 @@ class EstimatePage:
 
     def _results(self) -> None:
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as self.tabs:
-            with gr.Tab(TAB_LABELS["photo3d"], id="photo3d") as photo3d:
+            with gr.Tab(TABS["photo3d"], id="photo3d") as photo3d:
                 self.shown["photo3d"] = components.photo_3d(elem_id="photo3d", first=self.first)
-            with gr.Tab(TAB_LABELS["depth"], id="depth") as depth:
+            with gr.Tab(TABS["depth"], id="depth") as depth:
                 self.shown["depth"] = components.depth_view("Photo and depth", empty=EMPTY, elem_id="depth")
                 self._how_sure()
-            with gr.Tab(TAB_LABELS["3d"], id="3d") as surface:
+            with gr.Tab(TABS["3d"], id="3d") as surface:
                 self.shown["surface"] = components.figure(
                     "The scene in 3D, in metres", empty=EMPTY, views=True, elem_id="surface"
                 )
@@ -194,17 +185,17 @@ class EstimatePage:
                         info="Cut where depth changes by more than this fraction.",
                         elem_id="view-cut",
                     )
-            with gr.Tab(TAB_LABELS["measure"], id="measure") as measure:
+            with gr.Tab(TABS["measure"], id="measure") as measure:
                 self.measure = MeasureTab(self.sessions, self._redrawn)
                 self.shown |= self.measure.shown
-            with gr.Tab(TAB_LABELS["play"], id="play") as play:
+            with gr.Tab(TABS["play"], id="play") as play:
                 self.shown["play"] = Play(self.sessions).shown
-            with gr.Tab(TAB_LABELS["statistics"], id="statistics") as statistics:
+            with gr.Tab(TABS["statistics"], id="statistics") as statistics:
                 self.shown["histogram"] = components.figure("Histogram of depth", empty=EMPTY, elem_id="histogram")
                 self.shown["numbers"] = gr.HTML(apply_default_css=False, elem_id="numbers")
-            with gr.Tab(TAB_LABELS["files"], id="files") as files:
+            with gr.Tab(TABS["files"], id="files") as files:
                 self.shown["files"] = components.files_list(elem_id="files")
-        self.tab_items = dict(zip(TAB_LABELS, (photo3d, depth, surface, measure, play, statistics, files), strict=True))
+        self.tab_items = dict(zip(TABS, (photo3d, depth, surface, measure, play, statistics, files), strict=True))
         self.shown["status"] = components.live_html("status.js", elem_id="status")
         self.colors = Colors("view", visible=False)
         self.views |= self.colors.values

@@ -1,6 +1,7 @@
 """JobBox: run, stop and progress of a page's long work, the same on every page."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,6 @@ Work = Callable[..., Iterator[dict[str, Any]]]  # (session, **inputs by their na
 
 class JobBox:
     """Two buttons and a line of progress, whose name among the outputs is "progress"."""
-
-    work: Work
-    sessions: Sessions
 
     def __init__(self, run: str, *, elem_id: str) -> None:
         with gr.Row(elem_classes="job"):
@@ -35,17 +33,16 @@ class JobBox:
         starts: Sequence[Callable[..., Any]] = (),
     ) -> None:
         """Run `work` when the button is pressed, or when one of `starts` fires; however it ends, put the box back."""
-        self.sessions, self.work = sessions, work
+        self.sessions = sessions
         self.outputs |= outputs
         for start in (self.run.click, *starts):
-            running = on(start, self._run, inputs, [*self.outputs.values(), self.stop], how=INFERENCE)
-            at_the_end(running, self._put_back, None, [self.outputs["progress"], self.stop])
+            self.run_on(start, work, inputs)
         on(self.stop.click, self._halt, None, self.stop)
 
-    def _run(self, request: gr.Request, **inputs: Any) -> Iterator[dict[Any, Any]]:
-        yield {self.stop: gr.Button(interactive=True)}
-        for step in self.work(self.sessions.of(request), **inputs):
-            yield {self.outputs[name]: value for name, value in step.items()}
+    def run_on(self, start: Callable[..., Any], work: Work, inputs: Mapping[str, Any]) -> None:
+        """Run `work`, which need not be the button's, when `start` fires; after `wire`."""
+        running = on(start, Job(self, work).run, inputs, [*self.outputs.values(), self.stop], how=INFERENCE)
+        at_the_end(running, self._put_back, None, [self.outputs["progress"], self.stop])
 
     def _put_back(self) -> tuple[str, gr.Button]:
         return "", gr.Button(interactive=False)
@@ -53,6 +50,19 @@ class JobBox:
     def _halt(self, request: gr.Request) -> gr.Button:
         self.sessions.of(request).stop.set()
         return gr.Button(interactive=False)
+
+
+@dataclass(frozen=True)
+class Job:
+    """The handler of a box's work."""
+
+    box: JobBox
+    work: Work
+
+    def run(self, request: gr.Request, **inputs: Any) -> Iterator[dict[Any, Any]]:
+        yield {self.box.stop: gr.Button(interactive=True)}
+        for step in self.work(self.box.sessions.of(request), **inputs):
+            yield {self.box.outputs[name]: value for name, value in step.items()}
 
 
 def take_files(sessions: Sessions, *inputs: gr.File | gr.Image) -> None:
