@@ -15,7 +15,7 @@ from typing_extensions import Self
 from .access import HubAccess
 from .errors import ConfigError, printable
 from .files import write_atomically
-from .layout import CONFIG, find_file, read_json
+from .layout import CONFIG, Publishable, find_file, read_json, upload
 
 # Mix Transformer (SegFormer, arXiv 2105.15203, table 6): blocks per stage, channels per stage.
 ENCODERS: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = MappingProxyType(
@@ -51,7 +51,7 @@ STAGE_FIELDS = ("depths", "sr_ratios", "hidden_sizes", "patch_sizes", "strides",
 
 # A dataclass for the fields and their defaults; `__init__` is written out because transformers' takes any keyword.
 @dataclass(init=False, eq=False, repr=False)
-class GLPNConfig:
+class GLPNConfig(Publishable):
     """Hyper-parameters of a GLPN network, with the names, defaults and methods of transformers' `GLPNConfig`.
 
     Per-stage fields hold `num_encoder_blocks` integers, finest stage first. `max_depth` is in metres: the network's
@@ -257,17 +257,7 @@ class GLPNConfig:
         folder.mkdir(parents=True, exist_ok=True)
         self.to_json_file(folder / CONFIG)
         if push_to_hub:
-            self.push_to_hub(keywords.pop("repo_id", folder.name), **keywords)
-
-    def push_to_hub(self, repo_id: str, *, token: str | None = None, private: bool = False, **_: Any) -> str:
-        """Upload config.json to a repository of the Hub, made if need be; returns the commit. Raises `HubError`."""
-        from tempfile import TemporaryDirectory
-
-        from .hub.upload import push
-
-        with TemporaryDirectory() as folder:
-            self.save_pretrained(folder)
-            return push(Path(folder), repo_id, token=token, private=bool(private))
+            upload(folder, **keywords)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all attributes plus `model_type`, JSON-ready: transformers reads it back as the same config."""

@@ -7,6 +7,7 @@ import json
 import re
 from os import PathLike, fspath
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from .access import DEFAULT_ACCESS, HubAccess
@@ -20,6 +21,28 @@ PICKLED_WEIGHTS = "pytorch_model.bin"
 WEIGHT_FILES = (WEIGHTS, WEIGHTS_INDEX, PICKLED_WEIGHTS)
 MAX_JSON_BYTES = 16 << 20  # an index of 100,000 tensors
 MAX_JSON_LEVELS = 32
+
+
+class Publishable:
+    """What `save_pretrained` writes, and `push_to_hub` therefore can upload."""
+
+    def push_to_hub(self, repo_id: str, **keywords: Any) -> str:
+        """Upload it to a repository of the Hub, made if need be, with `token` and `private`; return the commit's hash.
+
+        Raises `HubError`.
+        """
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder)  # type: ignore[attr-defined]
+            return upload(Path(folder), repo_id, **keywords)
+
+
+def upload(
+    folder: Path, repo_id: str | None = None, *, token: str | None = None, private: bool = False, **_: Any
+) -> str:
+    """Upload a folder to `repo_id`, named as the folder if left out; other keywords of transformers change nothing."""
+    from .hub.upload import push  # only publishing needs the network code
+
+    return push(folder, repo_id or folder.name, token=token, private=bool(private))
 
 
 def find_file(source: str | PathLike[str], name: str, access: HubAccess = DEFAULT_ACCESS) -> Path:

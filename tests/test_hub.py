@@ -41,6 +41,7 @@ from glpn.errors import (
 from glpn.estimator import load_estimator
 from glpn.hub import download
 from glpn.hub.failures import Wanted, translated
+from glpn.model.image_processing import GLPNImageProcessor
 from glpn.model.modeling import GLPNForDepthEstimation
 from glpn.model.pretrained import build
 from glpn.zoo import Zoo, locate
@@ -557,6 +558,23 @@ def test_a_malicious_bin_runs_nothing(server, cache, tmp_path, how):
     assert not list(cache.rglob("converted/**/*.safetensors"))
 
 
+def test_config_processor_and_model_upload_what_they_save(server, cache, tmp_path):
+    model, processor = GLPNForDepthEstimation(CONFIG), GLPNImageProcessor()
+    for number, (saved, names) in enumerate(
+        [
+            (CONFIG, {"config.json"}),
+            (processor, {"preprocessor_config.json"}),
+            (model, {"config.json", "preprocessor_config.json", "model.safetensors"}),
+        ]
+    ):
+        commit = saved.push_to_hub(f"me/own-{number}", token=server.token, private=True)
+        repo = server.repo(f"me/own-{number}")
+        assert (repo.refs["main"], repo.private, set(repo.commits[commit])) == (commit, True, names)
+        saved.save_pretrained(tmp_path / f"folder-{number}", push_to_hub=True, repo_id=f"me/other-{number}")
+        repo = server.repo(f"me/other-{number}")
+        assert (repo.private, set(repo.commits[repo.refs["main"]])) == (False, names)
+
+
 def test_an_index_that_points_elsewhere(server, cache, state):
     index = json.dumps({"weight_map": {"a": "../../../../etc/passwd"}}).encode()
     server.repo(REPO).commit(small_files() | {"model.safetensors.index.json": index})
@@ -737,6 +755,7 @@ def test_loading_b4_takes_little_more_than_its_file(tmp_path):
     code = """
 from glpn.checkpoint import load_state
 from glpn.configuration import GLPNConfig
+from glpn.model.image_processing import GLPNImageProcessor
 from glpn.model.modeling import GLPNForDepthEstimation
 from glpn.model.pretrained import build
 rooms = Path("glpn/weights/rooms-b0/model.safetensors")

@@ -40,7 +40,7 @@ from glpn.web.choices import Choices
 from glpn.web.guard import carries_files
 from glpn.web.page import build_demo
 from glpn.web.parts.events import FILES, on
-from glpn.web.parts.job_box import Job
+from glpn.web.parts.job_box import JobHandler
 from glpn.web.runner import Engine, Host, is_loopback
 from glpn.web.samples import FOLDER
 from glpn.web.session import MOST_UPLOAD_BYTES, MOST_UPLOADS, Session, Sessions
@@ -176,7 +176,7 @@ def test_every_event_is_guarded_private_and_gets_what_its_handler_takes(demo):
         names = function.input_keyword_names
         handler = inspect.unwrap(function.fn)
         loose = bound(handler, len(function.inputs) - len(names), names)
-        if isinstance(job := getattr(handler, "__self__", None), Job):
+        if isinstance(job := getattr(handler, "__self__", None), JobHandler):
             handler = job.work
             loose = bound(handler, 0, names)
         seen.add(handler.__module__)

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from os import PathLike
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,7 +24,7 @@ from typing_extensions import Self
 from glpn.access import HubAccess
 from glpn.errors import CheckpointError, ConfigError, PhotoError, PhotoUnreadable, printable
 from glpn.files import write_atomically
-from glpn.layout import PREPROCESSOR, find_file, read_json
+from glpn.layout import PREPROCESSOR, Publishable, find_file, read_json, upload
 from glpn.photo import load_photo, tensor_to_array, to_channels_last
 from glpn.zoo import Zoo
 
@@ -72,7 +71,7 @@ HARMLESS_SETTINGS = {
 
 # A dataclass for the fields and their defaults; `__init__` is written out because transformers' takes more keywords.
 @dataclass(init=False)
-class GLPNImageProcessor:
+class GLPNImageProcessor(Publishable):
     """Make pixel values of photos, with the arguments and the results of transformers' `GLPNImageProcessorPil`.
 
     do_resize         shrink so that both sides are multiples of `size_divisor`
@@ -294,14 +293,8 @@ class GLPNImageProcessor:
         folder.mkdir(parents=True, exist_ok=True)
         self.to_json_file(folder / PREPROCESSOR)
         if push_to_hub:
-            _push(folder, keywords.get("repo_id", folder.name), keywords)
+            upload(folder, **keywords)
         return [str(folder / PREPROCESSOR)]
-
-    def push_to_hub(self, repo_id: str, **keywords: Any) -> str:
-        """Upload preprocessor_config.json to a repository of the Hub and return the commit. Raises `HubError`."""
-        with TemporaryDirectory() as folder:
-            self.save_pretrained(folder)
-            return _push(Path(folder), repo_id, keywords)
 
 
 @dataclass(init=False)
@@ -315,12 +308,6 @@ class GLPNFeatureExtractor(GLPNImageProcessor):
             stacklevel=2,
         )
         super().__init__(**settings)
-
-
-def _push(folder: Path, repo_id: str, keywords: Mapping[str, Any]) -> str:
-    from glpn.hub.upload import push  # only publishing needs the network code
-
-    return push(folder, repo_id, token=keywords.get("token"), private=bool(keywords.get("private")))
 
 
 def _per_channel(name: str, value: Any) -> np.ndarray:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
@@ -18,7 +17,7 @@ from glpn.checkpoint import FLOATS, check_finite, check_tensors, load_config, lo
 from glpn.configuration import GLPNConfig
 from glpn.errors import CheckpointError, ConfigError, printable
 from glpn.files import write_atomically
-from glpn.layout import CONFIG, PREPROCESSOR, WEIGHT_FILES, WEIGHTS, WEIGHTS_INDEX, find_weights
+from glpn.layout import CONFIG, PREPROCESSOR, WEIGHT_FILES, WEIGHTS, WEIGHTS_INDEX, Publishable, find_weights, upload
 from glpn.zoo import Source, SourceFile, Zoo
 
 from .device import pick_device
@@ -43,7 +42,7 @@ UNSUPPORTED = {
 }
 
 
-class PretrainedModel(nn.Module):
+class PretrainedModel(Publishable, nn.Module):
     """Base of both models: the parts of transformers' `PreTrainedModel` that scripts use."""
 
     config_class: ClassVar[type[GLPNConfig]] = GLPNConfig
@@ -219,13 +218,7 @@ class PretrainedModel(nn.Module):
             folder = Path(save_directory).expanduser()
             save_checkpoint(self, folder, state_dict, _bytes(max_shard_size))
             if push_to_hub:
-                _push(folder, keywords.get("repo_id", folder.name), keywords)
-
-    def push_to_hub(self, repo_id: str, **keywords: Any) -> str:
-        """Upload the checkpoint to a repository of the Hub, made if need be, and return the commit's hash."""
-        with TemporaryDirectory() as folder:
-            save_checkpoint(self, Path(folder))
-            return _push(Path(folder), repo_id, keywords)
+                upload(folder, **keywords)
 
 
 # ---- A state dict becomes a network ----
@@ -519,9 +512,3 @@ def _bytes(size: int | str) -> int:
     if match is None or float(match[1]) == 0:
         raise ConfigError(f"max_shard_size is {size!r}. Give bytes, or text such as '100MB'.")
     return int(float(match[1]) * (1024 if match[3] else 1000) ** " KMGT".index(match[2] or " "))
-
-
-def _push(folder: Path, repo_id: str, keywords: Mapping[str, Any]) -> str:
-    from glpn.hub.upload import push
-
-    return push(folder, repo_id, token=keywords.get("token"), private=bool(keywords.get("private")))

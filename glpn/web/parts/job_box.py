@@ -41,7 +41,7 @@ class JobBox:
 
     def run_on(self, start: Callable[..., Any], work: Work, inputs: Mapping[str, Any]) -> None:
         """Run `work`, which need not be the button's, when `start` fires; after `wire`."""
-        running = on(start, Job(self, work).run, inputs, [*self.outputs.values(), self.stop], how=INFERENCE)
+        running = on(start, JobHandler(self, work).run, inputs, [*self.outputs.values(), self.stop], how=INFERENCE)
         at_the_end(running, self._put_back, None, [self.outputs["progress"], self.stop])
 
     def _put_back(self) -> tuple[str, gr.Button]:
@@ -53,7 +53,7 @@ class JobBox:
 
 
 @dataclass(frozen=True)
-class Job:
+class JobHandler:
     """The handler of a box's work."""
 
     box: JobBox
