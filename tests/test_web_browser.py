@@ -1,5 +1,6 @@
 """The page in Chromium: what a visitor sees and does. Screenshots are left in artifacts/ to be looked at."""
 
+import base64
 import io
 import json
 import re
@@ -9,12 +10,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, expect
 from web_support import ARTIFACTS, DESKTOP, PATIENCE_MS, PHONE, served
 
+from glpn.scene.photo3d import TEXT_KEY
 from glpn.web.choices import PAGES, TABS
 from glpn.web.samples import SAMPLES
 from glpn.zoo import Zoo
@@ -358,6 +361,54 @@ def test_the_depth_picture_is_read_by_mouse_and_keyboard_at_any_zoom(visit: Call
     assert one and two
     assert one["width"] == pytest.approx(two["width"], abs=1)
     assert one["height"] == pytest.approx(two["height"], abs=1)
+
+
+def test_where_estimates_differ_the_depth_is_hatched(embedded: str, visit: Callable[..., Visitor]) -> None:
+    visitor = visit(embedded, **PHONE)
+    page = visitor.open("?sample=astronaut")
+    view = "document.querySelector('#depth .depth-view').depthView"
+    wanted, legend = page.get_by_label("Show how sure"), page.locator("#depth .depth-legend")
+
+    def pixels() -> np.ndarray:
+        """Return the depth as it is seen, (H, W, 3)."""
+        data = page.evaluate(f"{view}.panes[1].canvas.toDataURL()").partition(",")[2]
+        with Image.open(io.BytesIO(base64.b64decode(data))) as image:
+            return np.asarray(image.convert("RGB"), int)
+
+    plain = pixels()
+    wanted.check()
+    expect(legend).to_contain_text(re.compile(r"Hatched \(\d+ % of the picture\)"))
+    answer = page.request.get(embedded + page.evaluate(f"{view}.value.sure.url"))
+    with Image.open(io.BytesIO(answer.body())) as image:
+        apart = json.loads(image.text[TEXT_KEY])["step"] * np.asarray(image.resize(plain.shape[1::-1]))  # type: ignore[attr-defined]
+
+    def assert_hatched(one: np.ndarray, other: np.ndarray) -> None:
+        """Only where the estimates are far apart the two pictures differ, in lines."""
+        changed = np.abs(one - other).max(axis=-1) > 60
+        assert changed[apart < 0.08].mean() < 0.01
+        assert 0.2 < changed[apart > 0.12].mean() < 0.9
+
+    assert_hatched(plain, pixels())
+    for share, word in ((apart.max(), "unsure:"), (apart.min(), "estimates")):
+        y, x = (np.argwhere(apart == share)[0] + 0.5) / apart.shape
+        page.touchscreen.tap(*center(page.locator(MAP), float(x), float(y)))
+        expect(page.locator(f"{MAP} .depth-read")).to_contain_text(word)
+        read = page.locator(f"{MAP} .depth-read").inner_text().split()
+        assert int(read[read.index("%") - 1]) == pytest.approx(100 * share, abs=2)
+    page.screenshot(path=ARTIFACTS / "phone-sure.png")
+    with redrawn(page, "#depth"):
+        page.locator("#results").get_by_label("Colors").click()
+        page.get_by_role("option", name="viridis").click()
+    hatched = pixels()
+    with redrawn(page, "#depth"):
+        wanted.uncheck()
+    expect(legend).to_be_hidden()
+    assert_hatched(pixels(), hatched)
+    wanted.check()
+    expect(legend).to_be_visible()
+    page.locator("#samples").get_by_text("Sofa").click()
+    expect(legend).to_be_hidden()
+    expect(wanted).not_to_be_checked()
 
 
 def test_the_depth_picture_is_saved_as_it_is_seen(visit: Callable[..., Visitor], tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import gradio as gr
 import numpy as np
@@ -33,6 +34,7 @@ from glpn.scale import Scale
 from glpn.scene.export import FORMATS, estimated_bytes
 from glpn.scene.look import Look
 from glpn.scene.measuring import measure
+from glpn.scene.photo3d import TEXT_KEY
 from glpn.web import actions, drawing, measuring
 from glpn.web.choices import TABS, Choices
 from glpn.web.guard import OUR_FAULT, plain_errors
@@ -364,15 +366,23 @@ class TestCertainty:
         self, session: Session, engine: Engine, unsure: None
     ) -> None:
         run(session, engine)
-        assert actions.draw(session, "depth", Choices())["sure"] == ""
+        assert "sure" not in actions.draw(session, "depth", Choices())["depth"]
         steps = [step["progress"] for step in actions.certainty(session, engine)]
         assert any("How sure rooms-b0 is: run" in step for step in steps)
         assert steps[-1] == ""
         shown = actions.draw(session, "depth", Choices())
         assert shown["sure_wanted"]
-        assert re.search(r"more than 10%; crosswise: by more than 20%. That is \d+% of this", shown["sure"])
-        assert "still be wrong" in shown["sure"]
-        assert max(session.spread.shape) <= 1000
+        sure = shown["depth"]["sure"]
+        legend = (
+            r"Hatched \(2\d % of the picture\): estimates more than 10 % apart; crosswise: 20 %\. Even estimates that"
+        )
+        assert re.match(legend, sure["legend"])
+        assert max(session.spread.shape) == 256
+        file = Path(unquote(sure["url"]).partition("file=")[2])
+        assert file.stat().st_size < 60_000
+        with Image.open(file) as image:
+            steps, step = np.asarray(image), json.loads(image.text[TEXT_KEY])["step"]
+        np.testing.assert_allclose(steps * step, session.spread, atol=step / 2 + 1e-6)
         asked = len(engine.store.asked)  # type: ignore[attr-defined]
         list(actions.certainty(session, engine))  # known already
         assert len(engine.store.asked) == asked  # type: ignore[attr-defined]
@@ -389,7 +399,11 @@ class TestCertainty:
     def test_where_all_runs_agree_nothing_is_hatched(self, session: Session, engine: Engine) -> None:
         run(session, engine)
         list(actions.certainty(session, engine))
-        assert "Nothing is hatched" in actions.draw(session, "depth", Choices())["sure"]
+        assert "Nothing is hatched" in actions.draw(session, "depth", Choices())["depth"]["sure"]["legend"]
+        session.sure = False
+        shown = actions.draw(session, "depth", Choices())
+        assert "sure" not in shown["depth"]
+        assert not shown["sure_wanted"]
 
     def test_another_photo_or_model_is_not_known(self, session: Session, engine: Engine) -> None:
         run(session, engine)

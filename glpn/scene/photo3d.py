@@ -28,6 +28,7 @@ MISSING = 65_535  # the step that stands for "not measured"
 TRAVEL = 0.06  # share of the width by which near and far parts move against each other at full sway
 MAX_SWAY_DEG = 8.0
 TEXT_KEY = "glpn-photo3d"
+SPREAD_STEP = 0.005  # to which the page gets a spread rounded
 JPEG_QUALITY = 86
 NUMBERS = ("fx", "fy", "cx", "cy", "pivot_m", "sway_deg", "low", "high")
 
@@ -144,6 +145,15 @@ def map_png(depth_m: np.ndarray, *, limit: int = MOST_DEPTH_BYTES) -> bytes:
         if len(data) <= limit:
             return data
         rows, cols = _smaller(sampled.shape, len(data), limit)
+
+
+def spread_png(spread: np.ndarray) -> bytes:
+    """Encode how far estimates differ, (H, W) with 0.1 for 10 %, in the same kind of file: a pixel v means v · step.
+
+    The text chunk names `step`; what exceeds 255 steps is 255.
+    """
+    steps = np.round(spread / SPREAD_STEP).clip(0, 255).astype(np.uint16)
+    return encode_png_16_bit(steps, {TEXT_KEY: json.dumps({"step": SPREAD_STEP})}, level=6)
 
 
 def _encoded(nearness: np.ndarray, facts: dict[str, Any]) -> bytes:

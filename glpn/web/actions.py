@@ -60,7 +60,9 @@ def draw(session: Session, tab: str, choices: Choices) -> Shown:
     if tab == "photo3d":
         return {"photo3d": drawing.photo_3d(result, session.folder) | {"marks": measuring.marks(session)}}
     if tab == "depth":
-        return {"depth": drawing.depth(result, choices.look, session.folder)} | sure(session, choices)
+        spread = session.spread if session.sure else None
+        shown = drawing.depth(result, choices.look, session.folder, spread=spread)
+        return {"depth": shown, "sure_wanted": spread is not None}
     if tab == "3d":
         return {"surface": drawing.surface(result, choices.look, measuring.lines(session))}
     if tab == "measure":
@@ -123,14 +125,6 @@ def certainty(session: Session, engine: Engine) -> Iterator[Shown]:
         session.spread = spread
     session.sure = True
     yield {"progress": ""}
-
-
-def sure(session: Session, choices: Choices) -> Shown:
-    """Return what tells how sure the depth picture is, where the visitor asked for it."""
-    if session.spread is None or not session.sure:
-        return {"sure": "", "sure_wanted": False}
-    picture = drawing.sure_picture(session.present, choices.look, session.spread, session.folder)
-    return {"sure": html.sure_figure(picture, session.spread), "sure_wanted": True}
 
 
 def change_camera(session: Session, engine: Engine, choices: Choices) -> None:

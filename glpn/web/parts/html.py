@@ -144,23 +144,16 @@ def advice(prediction: DepthPrediction) -> tuple[str, ...]:
     return tuple(out)
 
 
-def sure_figure(picture: Path, spread: np.ndarray) -> str:
-    """Return the hatched depth picture with what its hatching means."""
-    runs = "estimates of the photo and its mirror image at three sizes"
-    unsure, most = float((spread > UNSURE).mean()), float(spread.max())
+def sure_legend(spread: np.ndarray) -> str:
+    """Return what the hatching of the depth picture means, in plain text."""
+    share, most = 100 * float((spread > UNSURE).mean()), 100 * float(spread.max())
     text = (
-        f"Nothing is hatched: {runs} differ by {most:.0%} at most."
-        if most <= UNSURE
-        else (
-            f"Hatched: {runs} differ by more than {UNSURE:.0%}; crosswise: by more than {2 * UNSURE:.0%}. That is "
-            f"{max(unsure, 0.01):.0%} of this picture."
-        )
+        f"Hatched ({max(share, 1):.0f} % of the picture): estimates more than {100 * UNSURE:g} % apart; crosswise: "
+        f"{200 * UNSURE:g} %."
+        if share
+        else f"Nothing is hatched: estimates are {most:.0f} % apart at most."
     )
-    text += " Where they agree the model can still be wrong."
-    return (
-        f'<figure class="sure"><img src="gradio_api/file={quote(str(picture))}" '
-        f'alt="Depth in colors, hatched where the estimate is unsure"><figcaption>{text}</figcaption></figure>'
-    )
+    return f"{text} Even estimates that agree can be wrong."
 
 
 def notices(sentences: Iterable[str]) -> str:
