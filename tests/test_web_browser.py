@@ -39,6 +39,7 @@ DRAWN = {
 }
 SCENE = "document.querySelector('#surface .figure-plot').layout.scene"
 CAMERA = f"structuredClone({SCENE}.camera)"
+PLOT = "document.querySelector('#surface .figure-plot')"
 
 
 @pytest.fixture(scope="module")
@@ -270,9 +271,10 @@ def test_what_can_not_run_leads_to_the_zoo(visit: Callable[..., Visitor]) -> Non
 
 
 def test_the_viewing_angle_survives_colors_texture_detail_and_shape(visit: Callable[..., Visitor]) -> None:
-    visitor = visit(viewport=SMALL)
+    visitor = visit(viewport=SMALL, reduced_motion="reduce")
     page = visitor.open("?detail=draft&texture=depth")
     visitor.show_3d()
+    assert not page.evaluate("window.glpnNudged")
     home = page.evaluate(CAMERA)
     page.mouse.move(*center(page.locator("#surface canvas").first))
     page.mouse.down()
@@ -290,6 +292,42 @@ def test_the_viewing_angle_survives_colors_texture_detail_and_shape(visit: Calla
         assert page.evaluate(CAMERA) == turned
     page.get_by_role("button", name="Reset", exact=True).click()
     page.wait_for_function(f"Math.abs({CAMERA}.eye.x - {home['eye']['x']}) < 1e-6")
+
+
+def test_on_a_phone_swipes_scroll_the_page_until_the_scene_is_tapped(visit: Callable[..., Visitor]) -> None:
+    visitor = visit(**PHONE)
+    page = visitor.open("?tab=3d&detail=draft")
+    page.wait_for_function(DRAWN_3D)
+    # The scene swings once, and is back where it was.
+    seen = "(window.swung ??= new Set()).add(" + CAMERA + ".eye.x.toFixed(3))"
+    page.wait_for_function(f"{seen}.size > 3")
+    page.wait_for_function(f"!{PLOT}.dataset.swings")
+    camera, scene, hint = page.evaluate(CAMERA), page.locator("#surface .figure-plot"), page.locator(".figure-hint")
+    page.get_by_role("button", name="Reset", exact=True).tap()
+    page.wait_for_function(f"Math.abs({CAMERA}.eye.x - {camera['eye']['x']}) < 1e-9")
+    finger = page.context.new_cdp_session(page)
+
+    def swipe() -> tuple[bool, bool]:
+        """Swipe up and to the left over the scene; return whether the page scrolled and whether the scene turned."""
+        page.evaluate("scrollTo(0, 0)")
+        camera, (x, y) = page.evaluate(CAMERA), center(scene)
+        for kind, step in (("Start", 0), *(("Move", step) for step in range(1, 11)), ("End", 10)):
+            points = [] if kind == "End" else [{"x": x - 6 * step, "y": y - 16 * step}]
+            finger.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+        rests = "window.lastY === scrollY ? ++window.still > 9 : ((window.lastY = scrollY), (window.still = 0), false)"
+        page.wait_for_function(rests)  # the page glides on, and a tap would only stop it
+        return page.evaluate("scrollY") > 50, page.evaluate(CAMERA)["eye"] != camera["eye"]
+
+    expect(hint).to_have_text("Tap to turn")
+    assert swipe() == (True, False)
+    page.evaluate("scrollTo(0, 0)")
+    page.touchscreen.tap(*center(scene))
+    expect(hint).to_have_text("Tap outside to scroll the page")
+    assert swipe() == (False, True)
+    page.screenshot(path=ARTIFACTS / "phone-scene.png")
+    page.touchscreen.tap(*center(page.locator("h1").first))
+    expect(hint).to_have_text("Tap to turn")
+    assert swipe() == (True, False)
 
 
 def test_view_buttons_look_from_where_they_say(visit: Callable[..., Visitor]) -> None:

@@ -374,7 +374,7 @@ class TestCertainty:
         assert shown["sure_wanted"]
         sure = shown["depth"]["sure"]
         legend = (
-            r"Hatched \(2\d % of the picture\): estimates more than 10 % apart; crosswise: 20 %\. Even estimates that"
+            r"Hatched \(50 % of the picture\): estimates more than 10 % apart; crosswise: 20 %\. Even estimates that"
         )
         assert re.match(legend, sure["legend"])
         assert max(session.spread.shape) == 256

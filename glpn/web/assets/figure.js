@@ -227,14 +227,15 @@ function nudge() {
   let share = 0;
   let before = performance.now();
   nudged = own;
+  plot.dataset.swings = "yes";
   const swing = async (now) => {
-    if (nudged !== own) return;
+    if (nudged !== own) return delete plot.dataset.swings;
     share = Math.min(1, share + Math.min((now - before) / 1000 / NUDGE_S, 1 / 12)); // slow machines swing slower
     before = now;
     const camera = share < 1 ? turned(own, NUDGE_RAD * Math.sin(2 * Math.PI * share)) : own;
     await window.Plotly.relayout(plot, { [`${key}.camera`]: camera });
-    if (share < 1) requestAnimationFrame(swing);
-    else if (nudged === own) nudged = null;
+    if (share === 1 && nudged === own) nudged = null;
+    requestAnimationFrame(swing);
   };
   requestAnimationFrame(swing);
 }
@@ -252,6 +253,12 @@ function rest(resting) {
 if (hint && touch) {
   rest(true);
   plot.addEventListener("click", () => rest(false));
+  // Plotly notes where the mouse has left the camera, but not a finger.
+  plot.addEventListener("touchend", () => {
+    const key = scenes(plot.layout)[0];
+    if (plot.classList.contains("resting")) return;
+    window.Plotly.relayout(plot, { [`${key}.camera`]: plot._fullLayout[key]._scene.getCamera() });
+  });
   document.addEventListener("pointerup", (event) => {
     if (!box.contains(event.target)) rest(true);
   });
