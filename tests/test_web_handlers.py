@@ -1,5 +1,7 @@
 """What the page does, without a browser: handlers are plain functions of a session and the choices."""
 
+import asyncio
+import gc
 import json
 import re
 import threading
@@ -12,6 +14,7 @@ from urllib.parse import unquote
 import gradio as gr
 import numpy as np
 import pytest
+from gradio.state_holder import SessionState
 from hub_server import HubServer
 from huggingface_hub import constants
 from PIL import Image
@@ -41,6 +44,7 @@ from glpn.web.guard import OUR_FAULT, plain_errors
 from glpn.web.jobs import Progress, follow
 from glpn.web.pages import compare, evaluate, zoo
 from glpn.web.parts import html
+from glpn.web.parts.events import sparing
 from glpn.web.runner import Engine, Host
 from glpn.web.samples import MEASURED, SAMPLES, VARIANT
 from glpn.web.serve import make_store
@@ -346,6 +350,26 @@ def test_a_sample_that_the_model_does_not_know_is_told(
 ) -> None:
     run(session, engine, str(actions.sample(sample).photo), model=model)
     assert ("read the order of things" in actions.status(session, engine)) == said
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_event_makes_anew_only_what_it_changes() -> None:
+    with gr.Blocks() as demo:
+        boxes = [gr.Textbox("old") for _ in range(3)]
+        demo.load(lambda: None, None, boxes)
+    changed = {boxes[1]: gr.Textbox(visible=False)}
+    answers = [changed, {boxes[1]: "new"}, gr.skip(), ["one", gr.Textbox(label="two"), gr.skip()]]
+
+    def sent(answer: Any, state: SessionState) -> Any:
+        return asyncio.run(demo.postprocess_data(demo.fns[0], answer, state))
+
+    usual = [sent(answer, SessionState(demo)) for answer in answers]
+    sparing(demo)
+    state = SessionState(demo)
+    assert [sent(answer, SessionState(demo)) for answer in answers] == usual
+    sent(changed, state)
+    assert [state[box._id] is box for box in boxes] == [True, False, True]
+    gc.collect()  # Blocks leaves event loops unclosed: their warnings belong here
 
 
 class TestCertainty:
