@@ -792,6 +792,9 @@ def test_every_page_is_accessible_and_fits(
                 places = [node["html"][:120] for node in violation["nodes"][:3]]
                 found.setdefault(f"{violation['id']}: {violation['help']}", []).append(f"{name} {places}")
         assert no_sideways_scroll(page), name
+        assert device != "phone" or page.evaluate(
+            "[...document.querySelectorAll('.wide .table-scroll')].every((box) => box.scrollWidth <= box.clientWidth)"
+        )
         visitor.shot(f"{device}-{scheme}-{name}")
 
     for tab, drawn in DRAWN.items():

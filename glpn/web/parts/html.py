@@ -176,12 +176,16 @@ def statistics_table(prediction: DepthPrediction, uncertainty: Uncertainty) -> s
 
 
 def table(head: tuple[str, ...], rows: Iterable[Iterable[str]], *, caption: str) -> str:
-    """Return a table whose first column heads its rows; all texts are escaped."""
+    """Return a table whose first column heads its rows; all texts are escaped.
+
+    Each cell names its column too, for phones, on which style.css puts the cells of a wide table below each other.
+    """
     top = "".join(f'<th scope="col">{escape(text)}</th>' for text in head)
     body = ""
     for row in rows:
         first, *rest = row
-        body += f'<tr><th scope="row">{rich(first)}</th>' + "".join(f"<td>{rich(text)}</td>" for text in rest) + "</tr>"
+        cells = (f'<td data-of="{escape(name)}">{rich(text)}</td>' for name, text in zip(head[1:], rest, strict=True))
+        body += f'<tr><th scope="row">{rich(first)}</th>{"".join(cells)}</tr>'
     return _scrolling(f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody>", caption)
 
 
