@@ -341,6 +341,7 @@ class TestMeasure:
     [
         ("pavilion", VARIANT, True),
         ("pavilion", "kitti-b4", False),
+        ("street", "streets-b0", False),
         ("living", "kitti-b4", True),
         ("living", VARIANT, False),
     ],

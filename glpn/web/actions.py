@@ -18,7 +18,7 @@ from .choices import Choices
 from .jobs import follow, reported
 from .parts import html
 from .runner import Engine, at_own_size, with_camera
-from .samples import BY_ID, FIRST, SAMPLES, VARIANT, Sample, finished
+from .samples import BY_ID, FIRST, SAMPLES, Sample, finished
 from .session import NO_RESULT, Result, Session
 from .uploads import NO_ROOM
 
@@ -37,8 +37,10 @@ def opened(
     session.show(example(sample))
     if choices.scale != 1:
         measuring.scale_by(session, choices.scale)
-    if choices.sample and choices.model != VARIANT:
-        notes += (f"The result shown is {VARIANT}'s. Press “Estimate depth” to run {choices.model} on this photo.",)
+    if choices.sample and choices.model != sample.variant:
+        notes += (
+            f"The result shown is {sample.variant}'s. Press “Estimate depth” to run {choices.model} on this photo.",
+        )
     return choices, notes
 
 
@@ -50,7 +52,8 @@ def sample(id_: object) -> Sample:
 
 
 def example(sample: Sample) -> Result:
-    return Result(prediction=finished(sample), spec=Zoo.load()[VARIANT], source=str(sample.photo), sample=sample.id)
+    spec = Zoo.load()[sample.variant]
+    return Result(prediction=finished(sample), spec=spec, source=str(sample.photo), sample=sample.id)
 
 
 def draw(session: Session, tab: str, choices: Choices) -> Shown:
