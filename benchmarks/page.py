@@ -1,19 +1,24 @@
 """What a visit costs: seconds to the first picture, bytes that are sent, processor time of the server for a press.
 
-    python -m benchmarks.page [--presses 5] [--chromium /usr/bin/chromium]
+    python -m benchmarks.page [--presses 5] [--urls] [--chromium /usr/bin/chromium]
 
 A press is an own photo given to the page at its 3D photo, from the upload to the moving picture. Bytes are those on the
 wire, headers included, both of the server's answers alone; times are of Chromium without a graphics card that shares
-the machine with the server, one thread for the network.
+the machine with the server, one thread for the network. --urls lists the bytes of each address, of one visit and one
+press.
 """
 
 import argparse
 import os
+import re
 import statistics
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
@@ -39,21 +44,41 @@ class Wire:
     """Counts the bytes that a page receives."""
 
     def __init__(self, context: BrowserContext, page: Page) -> None:
-        self.bytes = 0
-        self.plotly = False
+        self.by_url: Counter[str] = Counter()
         self.seen = time.monotonic()
+        self._urls: dict[str, str] = {}
         client = context.new_cdp_session(page)
         client.send("Network.enable")
-        client.on("Network.loadingFinished", lambda event: self._add(event["encodedDataLength"]))
-        client.on("Network.responseReceived", lambda event: self._note(event["response"]["url"]))
+        client.on("Network.loadingFinished", self._add)
+        client.on("Network.responseReceived", self._note)
 
-    def _add(self, length: float) -> None:
-        self.bytes += round(length)
+    @property
+    def bytes(self) -> int:
+        return self.by_url.total()
+
+    @property
+    def plotly(self) -> bool:
+        return any("plotly" in url for url in self._urls.values())
+
+    def _add(self, event: dict[str, Any]) -> None:
+        self.by_url[self._urls.get(event["requestId"], "?")] += round(event["encodedDataLength"])
         self.seen = time.monotonic()
 
-    def _note(self, url: str) -> None:
-        self.plotly = self.plotly or "plotly" in url
+    def _note(self, event: dict[str, Any]) -> None:
+        """Take an address without what differs from visit to visit."""
+        path = re.sub(r"/file=.*/", "/file=…/", urlsplit(event["response"]["url"]).path)
+        self._urls[event["requestId"]] = re.sub(r"\b[0-9a-f]{16,}|[\w-]{22,}(?=/)", "…", path)
         self.seen = time.monotonic()
+
+
+def print_urls(title: str, by_url: Counter[str], *, least: int = 1000) -> None:
+    """Print the bytes of each address, the most first; those below `least` together."""
+    print(f"{title}:")
+    for url, count in by_url.most_common():
+        if count >= least:
+            print(f"{count / 1000:9.1f} kB  {url}")
+    small = [count for count in by_url.values() if count < least]
+    print(f"{sum(small) / 1000:9.1f} kB  {len(small)} addresses of less than {least / 1000:g} kB")
 
 
 def cpu_seconds(pid: int) -> float:
@@ -87,14 +112,14 @@ def opened(browser: Browser, url: str) -> tuple[Page, Wire]:
     return page, wire
 
 
-def first_visit(browser: Browser, url: str) -> dict[str, float]:
+def first_visit(browser: Browser, url: str) -> tuple[dict[str, float], Counter[str]]:
     page, wire = opened(browser, url)
     found = {
         "picture_s": page.evaluate("window.firstPicture") / 1000,
         "frame_s": page.evaluate("window.firstFrame") / 1000,
     }
     page.context.close()
-    return found | {"kilobytes": wire.bytes / 1000, "plotly": wire.plotly}
+    return found | {"kilobytes": wire.bytes / 1000, "plotly": wire.plotly}, wire.by_url
 
 
 def press(page: Page, wire: Wire, pid: int, data: bytes, *, idle: float) -> dict[str, float]:
@@ -129,13 +154,14 @@ def network_cpu_s(runs: int = 15) -> float:
     return statistics.median(seconds)
 
 
-def median(rows: list[dict[str, float]], name: str) -> float:
+def median(rows: Sequence[dict[str, float]], name: str) -> float:
     return statistics.median(row[name] for row in rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure what a visit costs.")
     parser.add_argument("--presses", type=int, default=5)
+    parser.add_argument("--urls", action="store_true", help="list the bytes of each address")
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     arguments: Any = parser.parse_args()
     network = network_cpu_s()
@@ -145,7 +171,7 @@ def main() -> None:
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=arguments.chromium, args=ARGUMENTS)
-        visits = [first_visit(browser, app.url) for _ in range(arguments.presses)]
+        visits, urls = zip(*[first_visit(browser, app.url) for _ in range(arguments.presses)], strict=True)
         print(f"first picture      {median(visits, 'picture_s'):6.2f} s after the address was entered")
         print(f"first 3D frame     {median(visits, 'frame_s'):6.2f} s")
         print(
@@ -153,17 +179,23 @@ def main() -> None:
             f"{'with' if visits[0]['plotly'] else 'without'} Plotly"
         )
         print(f"network alone      {network:6.3f} s of processor time")
+        if arguments.urls:
+            print_urls("one visit", urls[-1])
         page, wire = opened(browser, app.url)
         idle = idle_share(page, app.pid)
         for name, size in SIZES.items():
-            rows = [press(page, wire, app.pid, photo(*size, seed), idle=idle) for seed in range(arguments.presses + 1)][
-                1:
-            ]
+            rows = []
+            for seed in range(arguments.presses + 1):
+                before = wire.by_url.copy()
+                rows.append(press(page, wire, app.pid, photo(*size, seed), idle=idle))
+            del rows[0]  # the first is slower
             cpu = median(rows, "cpu_s")
             print(
                 f"press, {name:14} {median(rows, 'kilobytes'):5.0f} kB, {cpu:.3f} s of processor time "
                 f"({cpu / network:.1f} times the network), {median(rows, 'seconds'):.2f} s to the moving photo"
             )
+            if arguments.urls:
+                print_urls("one press", wire.by_url - before)
         browser.close()
 
 

@@ -1,10 +1,10 @@
-"""Where estimates of the same photo agree it is sure, where they differ it is not, and the drawing shows it."""
+"""Where estimates of the same photo agree it is sure, where they differ it is not."""
 
 import numpy as np
 import pytest
 
 from glpn.errors import ConfigError
-from glpn.scene.certainty import UNSURE, faded, hatched, relative_spread
+from glpn.scene.certainty import relative_spread
 from glpn.scene.geometry import resize_rgb
 
 RGB = np.tile(np.linspace(0, 255, 90, dtype=np.uint8)[None, :, None], (60, 1, 3))
@@ -57,28 +57,3 @@ def test_a_large_photo_is_shrunk_before_it_is_estimated() -> None:
 def test_a_wrong_estimate_is_refused(depth) -> None:
     with pytest.raises(ConfigError, match="another size than the photo, or holes"):
         relative_spread(RGB, lambda rgb, side: depth, 192)
-
-
-@pytest.mark.parametrize("shade", [20, 235])
-def test_hatching_marks_unsure_places_on_any_color(shade) -> None:
-    picture = np.full((200, 640, 3), shade, np.uint8)
-    spread = np.zeros((200, 640), np.float32)
-    spread[:, 200:400], spread[:, 400:] = 1.5 * UNSURE, 3 * UNSURE
-    drawn = hatched(picture, spread)
-    changed = (np.abs(drawn.astype(int) - shade) > 60).all(-1)
-    sure, unsure, very = changed[:, :200].mean(), changed[:, 200:400].mean(), changed[:, 400:].mean()
-    assert sure == 0
-    assert 0.1 < unsure < very < 0.5
-    assert picture.min() == picture.max() == shade
-
-
-def test_fading_is_opaque_where_sure_and_half_where_doubtful() -> None:
-    picture = np.full((2, 2, 3), 80, np.uint8)
-    alpha = faded(picture, np.array([[0, UNSURE], [2 * UNSURE, 1]], np.float32))[..., 3]
-    np.testing.assert_array_equal(alpha, [[255, 128], [51, 3]])
-
-
-@pytest.mark.parametrize("draw", [hatched, faded])
-def test_sizes_have_to_agree(draw) -> None:
-    with pytest.raises(ConfigError, match="Give both at one size"):
-        draw(RGB, np.zeros((3, 3), np.float32))

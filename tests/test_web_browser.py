@@ -1,5 +1,6 @@
 """The page in Chromium: what a visitor sees and does. Screenshots are left in artifacts/ to be looked at."""
 
+import base64
 import io
 import json
 import re
@@ -9,12 +10,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, expect
 from web_support import ARTIFACTS, DESKTOP, PATIENCE_MS, PHONE, served
 
+from glpn.scene.photo3d import TEXT_KEY
 from glpn.web.choices import PAGES, TABS
 from glpn.web.samples import SAMPLES
 from glpn.zoo import Zoo
@@ -36,6 +39,7 @@ DRAWN = {
 }
 SCENE = "document.querySelector('#surface .figure-plot').layout.scene"
 CAMERA = f"structuredClone({SCENE}.camera)"
+PLOT = "document.querySelector('#surface .figure-plot')"
 
 
 @pytest.fixture(scope="module")
@@ -267,9 +271,10 @@ def test_what_can_not_run_leads_to_the_zoo(visit: Callable[..., Visitor]) -> Non
 
 
 def test_the_viewing_angle_survives_colors_texture_detail_and_shape(visit: Callable[..., Visitor]) -> None:
-    visitor = visit(viewport=SMALL)
+    visitor = visit(viewport=SMALL, reduced_motion="reduce")
     page = visitor.open("?detail=draft&texture=depth")
     visitor.show_3d()
+    assert not page.evaluate("window.glpnNudged")
     home = page.evaluate(CAMERA)
     page.mouse.move(*center(page.locator("#surface canvas").first))
     page.mouse.down()
@@ -287,6 +292,42 @@ def test_the_viewing_angle_survives_colors_texture_detail_and_shape(visit: Calla
         assert page.evaluate(CAMERA) == turned
     page.get_by_role("button", name="Reset", exact=True).click()
     page.wait_for_function(f"Math.abs({CAMERA}.eye.x - {home['eye']['x']}) < 1e-6")
+
+
+def test_on_a_phone_swipes_scroll_the_page_until_the_scene_is_tapped(visit: Callable[..., Visitor]) -> None:
+    visitor = visit(**PHONE)
+    page = visitor.open("?tab=3d&detail=draft")
+    page.wait_for_function(DRAWN_3D)
+    # The scene swings once, and is back where it was.
+    seen = "(window.swung ??= new Set()).add(" + CAMERA + ".eye.x.toFixed(3))"
+    page.wait_for_function(f"{seen}.size > 3")
+    page.wait_for_function(f"!{PLOT}.dataset.swings")
+    camera, scene, hint = page.evaluate(CAMERA), page.locator("#surface .figure-plot"), page.locator(".figure-hint")
+    page.get_by_role("button", name="Reset", exact=True).tap()
+    page.wait_for_function(f"Math.abs({CAMERA}.eye.x - {camera['eye']['x']}) < 1e-9")
+    finger = page.context.new_cdp_session(page)
+
+    def swipe() -> tuple[bool, bool]:
+        """Swipe up and to the left over the scene; return whether the page scrolled and whether the scene turned."""
+        page.evaluate("scrollTo(0, 0)")
+        camera, (x, y) = page.evaluate(CAMERA), center(scene)
+        for kind, step in (("Start", 0), *(("Move", step) for step in range(1, 11)), ("End", 10)):
+            points = [] if kind == "End" else [{"x": x - 6 * step, "y": y - 16 * step}]
+            finger.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+        rests = "window.lastY === scrollY ? ++window.still > 9 : ((window.lastY = scrollY), (window.still = 0), false)"
+        page.wait_for_function(rests)  # the page glides on, and a tap would only stop it
+        return page.evaluate("scrollY") > 50, page.evaluate(CAMERA)["eye"] != camera["eye"]
+
+    expect(hint).to_have_text("Tap to turn")
+    assert swipe() == (True, False)
+    page.evaluate("scrollTo(0, 0)")
+    page.touchscreen.tap(*center(scene))
+    expect(hint).to_have_text("Tap outside to scroll the page")
+    assert swipe() == (False, True)
+    page.screenshot(path=ARTIFACTS / "phone-scene.png")
+    page.touchscreen.tap(*center(page.locator("h1").first))
+    expect(hint).to_have_text("Tap to turn")
+    assert swipe() == (True, False)
 
 
 def test_view_buttons_look_from_where_they_say(visit: Callable[..., Visitor]) -> None:
@@ -358,6 +399,54 @@ def test_the_depth_picture_is_read_by_mouse_and_keyboard_at_any_zoom(visit: Call
     assert one and two
     assert one["width"] == pytest.approx(two["width"], abs=1)
     assert one["height"] == pytest.approx(two["height"], abs=1)
+
+
+def test_where_estimates_differ_the_depth_is_hatched(embedded: str, visit: Callable[..., Visitor]) -> None:
+    visitor = visit(embedded, **PHONE)
+    page = visitor.open("?sample=astronaut")
+    view = "document.querySelector('#depth .depth-view').depthView"
+    wanted, legend = page.get_by_label("Show how sure"), page.locator("#depth .depth-legend")
+
+    def pixels() -> np.ndarray:
+        """Return the depth as it is seen, (H, W, 3)."""
+        data = page.evaluate(f"{view}.panes[1].canvas.toDataURL()").partition(",")[2]
+        with Image.open(io.BytesIO(base64.b64decode(data))) as image:
+            return np.asarray(image.convert("RGB"), int)
+
+    plain = pixels()
+    wanted.check()
+    expect(legend).to_contain_text(re.compile(r"Hatched \(\d+ % of the picture\)"))
+    answer = page.request.get(embedded + page.evaluate(f"{view}.value.sure.url"))
+    with Image.open(io.BytesIO(answer.body())) as image:
+        apart = json.loads(image.text[TEXT_KEY])["step"] * np.asarray(image.resize(plain.shape[1::-1]))  # type: ignore[attr-defined]
+
+    def assert_hatched(one: np.ndarray, other: np.ndarray) -> None:
+        """Only where the estimates are far apart the two pictures differ, in lines."""
+        changed = np.abs(one - other).max(axis=-1) > 60
+        assert changed[apart < 0.08].mean() < 0.01
+        assert 0.2 < changed[apart > 0.12].mean() < 0.9
+
+    assert_hatched(plain, pixels())
+    for share, word in ((apart.max(), "unsure:"), (apart.min(), "estimates")):
+        y, x = (np.argwhere(apart == share)[0] + 0.5) / apart.shape
+        page.touchscreen.tap(*center(page.locator(MAP), float(x), float(y)))
+        expect(page.locator(f"{MAP} .depth-read")).to_contain_text(word)
+        read = page.locator(f"{MAP} .depth-read").inner_text().split()
+        assert int(read[read.index("%") - 1]) == pytest.approx(100 * share, abs=2)
+    page.screenshot(path=ARTIFACTS / "phone-sure.png")
+    with redrawn(page, "#depth"):
+        page.locator("#results").get_by_label("Colors").click()
+        page.get_by_role("option", name="viridis").click()
+    hatched = pixels()
+    with redrawn(page, "#depth"):
+        wanted.uncheck()
+    expect(legend).to_be_hidden()
+    assert_hatched(pixels(), hatched)
+    wanted.check()
+    expect(legend).to_be_visible()
+    page.locator("#samples").get_by_text("Sofa").click()
+    expect(legend).to_be_hidden()
+    expect(wanted).not_to_be_checked()
 
 
 def test_the_depth_picture_is_saved_as_it_is_seen(visit: Callable[..., Visitor], tmp_path: Path) -> None:
@@ -703,6 +792,9 @@ def test_every_page_is_accessible_and_fits(
                 places = [node["html"][:120] for node in violation["nodes"][:3]]
                 found.setdefault(f"{violation['id']}: {violation['help']}", []).append(f"{name} {places}")
         assert no_sideways_scroll(page), name
+        assert device != "phone" or page.evaluate(
+            "[...document.querySelectorAll('.wide .table-scroll')].every((box) => box.scrollWidth <= box.clientWidth)"
+        )
         visitor.shot(f"{device}-{scheme}-{name}")
 
     for tab, drawn in DRAWN.items():

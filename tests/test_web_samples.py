@@ -5,22 +5,36 @@ import pytest
 
 from glpn import load_estimator
 from glpn.photo import load_photo
-from glpn.web.samples import FOLDER, PER_METRE, SAMPLES, VARIANT, finished
+from glpn.web.samples import BY_ID, FOLDER, SAMPLES, finished
 
 
 @pytest.fixture(scope="module")
-def estimator() -> object:
-    return load_estimator(VARIANT, device="cpu")
+def estimators() -> dict[str, object]:
+    return {variant: load_estimator(variant, device="cpu") for variant in {sample.variant for sample in SAMPLES}}
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.id)
-def test_the_shipped_result_is_the_embedded_models(sample, estimator) -> None:
+def test_the_shipped_result_is_the_embedded_models(sample, estimators) -> None:
     kept = finished(sample)
-    fresh = estimator(sample.photo)
+    fresh = estimators[sample.variant](sample.photo)
     assert kept.photo is not None
     assert kept.size == kept.photo.rgb.shape[:2] == fresh.size
     assert (kept.variant, kept.working_size, kept.camera) == (fresh.variant, fresh.working_size, fresh.camera)
-    np.testing.assert_allclose(kept.depth_m, fresh.depth_m, atol=0.5 / PER_METRE + 2e-3)
+    np.testing.assert_allclose(kept.depth_m, fresh.depth_m, atol=10.5 / sample.per_metre)
+    assert kept.depth_m.max() < 65_000 / sample.per_metre  # else the file would cut it
+
+
+def test_a_rendered_street_is_nearer_to_its_truth_than_a_room_would_be(estimators) -> None:
+    street = BY_ID["street"]
+    truth_m, kept = street.truth_m(), finished(street)
+    known = np.isfinite(truth_m)
+    assert 0.5 < known.mean() < 0.95  # the sky has no depth
+    assert np.nanmax(truth_m) > 50
+    error = {
+        name: np.abs(depth_m - truth_m)[known].mean()
+        for name, depth_m in (("street", kept.depth_m), ("room", estimators["rooms-b0"](street.photo).depth_m))
+    }
+    assert error["street"] < 0.5 * error["room"]
 
 
 def test_every_photo_is_credited_and_small() -> None:

@@ -18,9 +18,8 @@ SCALES = (5 / 6, 1.0, 7 / 6)  # of the model's own short side
 RUNS = 2 * len(SCALES)  # at most: with the mirror image
 STEP = 32  # sides of what the network sees
 OVERSAMPLING = 2  # the photo is shrunk to this multiple of the largest size before it is estimated
-HATCH_PERIOD = 12  # pixels between hatching lines, per 640 pixels of the picture's longer side
-# Spread from which a place is drawn as unsure. On the 43 frames of tests/data/rgbd, rooms-b0 (median-scaled) is 19 %
-# off below it and 33 % off above it, on 8 % of the pixels.
+# Spread from which a place counts as unsure and is hatched. On the 43 frames of tests/data/rgbd, rooms-b0
+# (median-scaled) is 19 % off below it and 33 % off above it, on 8 % of the pixels.
 UNSURE = 0.1
 
 
@@ -51,32 +50,3 @@ def relative_spread(rgb: np.ndarray, estimate: Estimate, short_side: int) -> np.
     spread = np.std(logs, axis=0, ddof=1).astype(np.float32)
     image = Image.fromarray(spread).resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(image)
-
-
-def hatched(picture: np.ndarray, spread: np.ndarray, *, unsure: float = UNSURE) -> np.ndarray:
-    """Return `picture` (H, W, 3) uint8 with hatching where `spread` (H, W) exceeds `unsure`: denser where it is twice.
-
-    Lines are light on dark and dark on light, so that they are seen on any color.
-    """
-    _check(picture, spread)
-    height, width = spread.shape
-    period = max(4, round(HATCH_PERIOD * max(height, width) / 640))
-    rows, cols = np.arange(height)[:, None], np.arange(width)
-    thick = max(1, period // 6)
-    lines = ((rows + cols) % period < thick) & (spread > unsure)
-    lines |= ((rows - cols) % period < thick) & (spread > 2 * unsure)
-    light = picture @ np.array([0.299, 0.587, 0.114], np.float32) > 127
-    ink = np.where(light, 0, 255)[..., None]
-    return np.where(lines[..., None], (0.35 * picture + 0.65 * ink), picture).astype(np.uint8)
-
-
-def faded(picture: np.ndarray, spread: np.ndarray, *, unsure: float = UNSURE) -> np.ndarray:
-    """Return `picture` (H, W, 3) uint8 with alpha (H, W, 4): opaque at no `spread`, half at `unsure`, fading beyond."""
-    _check(picture, spread)
-    alpha = np.round(255 / (1 + (spread / unsure) ** 2))[..., None]
-    return np.concatenate([picture, alpha.astype(np.uint8)], axis=-1)
-
-
-def _check(picture: np.ndarray, spread: np.ndarray) -> None:
-    if picture.shape != (*spread.shape, 3):
-        raise ConfigError(f"The picture is {picture.shape[:2]} and the spread {spread.shape}. Give both at one size.")

@@ -28,6 +28,8 @@ MISSING = 65_535  # the step that stands for "not measured"
 TRAVEL = 0.06  # share of the width by which near and far parts move against each other at full sway
 MAX_SWAY_DEG = 8.0
 TEXT_KEY = "glpn-photo3d"
+ZLIB_LEVEL = 4  # level 6 takes 3.5 times as long for files that are smaller by 7 %
+SPREAD_STEP = 0.005  # to which the page gets a spread rounded
 JPEG_QUALITY = 86
 NUMBERS = ("fx", "fy", "cx", "cy", "pivot_m", "sway_deg", "low", "high")
 
@@ -146,13 +148,22 @@ def map_png(depth_m: np.ndarray, *, limit: int = MOST_DEPTH_BYTES) -> bytes:
         rows, cols = _smaller(sampled.shape, len(data), limit)
 
 
+def spread_png(spread: np.ndarray) -> bytes:
+    """Encode how far estimates differ, (H, W) with 0.1 for 10 %, in the same kind of file: a pixel v means v · step.
+
+    The text chunk names `step`; what exceeds 255 steps is 255.
+    """
+    steps = np.round(spread / SPREAD_STEP).clip(0, 255).astype(np.uint16)
+    return encode_png_16_bit(steps, {TEXT_KEY: json.dumps({"step": SPREAD_STEP})}, level=ZLIB_LEVEL)
+
+
 def _encoded(nearness: np.ndarray, facts: dict[str, Any]) -> bytes:
     known = np.isfinite(nearness)
     far, near = (float(end(nearness[known])) if known.any() else 1.0 for end in (np.min, np.max))
     steps = (np.where(known, nearness, far) - far) * (DEPTH_LEVELS / max(near - far, 1e-12))
     steps = np.where(known, np.round(steps).clip(0, DEPTH_LEVELS), MISSING).astype(np.uint16)
     text = json.dumps({"levels": DEPTH_LEVELS, "far_per_m": far, "near_per_m": near, **facts})
-    return encode_png_16_bit(steps, {TEXT_KEY: text}, level=6)
+    return encode_png_16_bit(steps, {TEXT_KEY: text}, level=ZLIB_LEVEL)
 
 
 def _smaller(size: tuple[int, ...], length: int, limit: int) -> tuple[int, int]:

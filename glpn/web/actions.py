@@ -18,7 +18,7 @@ from .choices import Choices
 from .jobs import follow, reported
 from .parts import html
 from .runner import Engine, at_own_size, with_camera
-from .samples import BY_ID, FIRST, SAMPLES, VARIANT, Sample, finished
+from .samples import BY_ID, FIRST, SAMPLES, Sample, finished
 from .session import NO_RESULT, Result, Session
 from .uploads import NO_ROOM
 
@@ -37,8 +37,10 @@ def opened(
     session.show(example(sample))
     if choices.scale != 1:
         measuring.scale_by(session, choices.scale)
-    if choices.sample and choices.model != VARIANT:
-        notes += (f"The result shown is {VARIANT}'s. Press “Estimate depth” to run {choices.model} on this photo.",)
+    if choices.sample and choices.model != sample.variant:
+        notes += (
+            f"The result shown is {sample.variant}'s. Press “Estimate depth” to run {choices.model} on this photo.",
+        )
     return choices, notes
 
 
@@ -50,7 +52,8 @@ def sample(id_: object) -> Sample:
 
 
 def example(sample: Sample) -> Result:
-    return Result(prediction=finished(sample), spec=Zoo.load()[VARIANT], source=str(sample.photo), sample=sample.id)
+    spec = Zoo.load()[sample.variant]
+    return Result(prediction=finished(sample), spec=spec, source=str(sample.photo), sample=sample.id)
 
 
 def draw(session: Session, tab: str, choices: Choices) -> Shown:
@@ -60,7 +63,9 @@ def draw(session: Session, tab: str, choices: Choices) -> Shown:
     if tab == "photo3d":
         return {"photo3d": drawing.photo_3d(result, session.folder) | {"marks": measuring.marks(session)}}
     if tab == "depth":
-        return {"depth": drawing.depth(result, choices.look, session.folder)} | sure(session, choices)
+        spread = session.spread if session.sure else None
+        shown = drawing.depth(result, choices.look, session.folder, spread=spread)
+        return {"depth": shown, "sure_wanted": spread is not None}
     if tab == "3d":
         return {"surface": drawing.surface(result, choices.look, measuring.lines(session))}
     if tab == "measure":
@@ -123,14 +128,6 @@ def certainty(session: Session, engine: Engine) -> Iterator[Shown]:
         session.spread = spread
     session.sure = True
     yield {"progress": ""}
-
-
-def sure(session: Session, choices: Choices) -> Shown:
-    """Return what tells how sure the depth picture is, where the visitor asked for it."""
-    if session.spread is None or not session.sure:
-        return {"sure": "", "sure_wanted": False}
-    picture = drawing.sure_picture(session.present, choices.look, session.spread, session.folder)
-    return {"sure": html.sure_figure(picture, session.spread), "sure_wanted": True}
 
 
 def change_camera(session: Session, engine: Engine, choices: Choices) -> None:

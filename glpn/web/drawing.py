@@ -3,7 +3,6 @@
 import io
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from glpn.scene import effects, figures, photo3d
-from glpn.scene.certainty import hatched
+from glpn.scene.certainty import UNSURE
 from glpn.scene.geometry import RANGES, depth_range
 from glpn.scene.look import Look
 from glpn.scene.uncertainty import Uncertainty
@@ -52,7 +51,7 @@ def pictures(result: Result, folder: Path, *, url: str = FILE_URL) -> tuple[str,
 def _jpeg(rgb: np.ndarray) -> bytes:
     for quality in QUALITIES:
         file = io.BytesIO()
-        Image.fromarray(rgb).save(file, "JPEG", quality=quality, progressive=True)
+        Image.fromarray(rgb).save(file, "JPEG", quality=quality)  # progressive takes four times as long
         if file.tell() <= PHOTO_BYTES:
             break
     return file.getvalue()
@@ -76,8 +75,11 @@ def play(result: Result, folder: Path) -> dict[str, Any]:
     return photo_3d(result, folder)
 
 
-def depth(result: Result, look: Look, folder: Path) -> dict[str, Any]:
-    """Return what depth.js needs to draw photo and depth next to each other."""
+def depth(result: Result, look: Look, folder: Path, *, spread: np.ndarray | None = None) -> dict[str, Any]:
+    """Return what depth.js needs to draw photo and depth next to each other.
+
+    spread  (h, w) of `certainty`, which is hatched over the depth; None where nobody asked how sure that is
+    """
     photo_url, depth_url = pictures(result, folder)
     panes: list[dict[str, Any]] = [
         {"kind": "photo", "label": "Photo", "url": photo_url},
@@ -88,7 +90,11 @@ def depth(result: Result, look: Look, folder: Path) -> dict[str, Any]:
             "uncertainty": result.uncertainty.to_dict(),
         },
     ]
-    return _view(panes, result.prediction.size, look, key=result.token, name=result.name)
+    view = _view(panes, result.prediction.size, look, key=result.token, name=result.name)
+    if spread is not None:
+        url = _written(folder / f"{result.photo_id}-sure.png", photo3d.spread_png(spread))
+        view["sure"] = {"url": url, "unsure": UNSURE, "legend": html.sure_legend(spread)}
+    return view
 
 
 def _view(panes: list[dict[str, Any]], size: tuple[int, ...], look: Look, *, key: str, name: str) -> dict[str, Any]:
@@ -137,16 +143,6 @@ def maps(
         title, of = f"{label} minus {named[0][0]}", [first + index, first]
         panes.append({"kind": "difference", "label": title, "relative": relative, "of": of})
     return _view(panes, named[0][1].shape, look, key=key, name=name)
-
-
-def sure_picture(result: Result, look: Look, spread: np.ndarray, folder: Path) -> Path:
-    """Write the depth in colors, hatched by `spread` (h, w), which `certainty` explains; return the file."""
-    small = Image.fromarray(result.prediction.depth_m).resize(spread.shape[::-1], Image.Resampling.BILINEAR)
-    look = replace(look, range_m=depth_range(result.prediction.depth_m, look.range_m))
-    picture = hatched(figures.colorize(np.asarray(small), look), spread)
-    path = folder / f"sure-{result.token}-{secrets.token_hex(4)}.jpg"  # another look is another file
-    Image.fromarray(picture).save(path, quality=88)
-    return path
 
 
 def _written(path: Path, data: bytes) -> str:

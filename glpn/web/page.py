@@ -24,6 +24,7 @@ from .pages.many import ManyPage
 from .pages.video import VideoPage
 from .pages.zoo import ZooPage
 from .parts.components import ASSETS_URL, asset
+from .parts.events import sparing
 from .parts.link_box import LinkBox
 from .preview import PROMISE, TITLE
 from .runner import Engine, Host, Store
@@ -85,6 +86,7 @@ def build_demo(zoo: Zoo, store: Store, *, host: Host | None = None, model: str =
     # Waiting estimates are counted by the engine; tabs, colors and page loads never stand in their line.
     demo.queue(default_concurrency_limit=8, api_open=False)
     unread.bound(demo._queue)
+    sparing(demo)
     guard_values(demo, uploads)
     uploads.forget = lambda: forget_files(demo)
     demo.description = ABOUT  # of gradio_api/openapi.json

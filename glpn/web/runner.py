@@ -22,7 +22,7 @@ from glpn.photo import Photo, load_photo
 from glpn.prediction import DepthPrediction
 from glpn.scene.certainty import RUNS, relative_spread
 from glpn.scene.geometry import resize_rgb
-from glpn.scene.photo3d import resize
+from glpn.scene.photo3d import resize, within
 from glpn.zoo import ModelSpec, Zoo
 from glpn.zoo.locate import is_cached
 
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from glpn.estimator import DepthEstimator
 
 T = TypeVar("T")
-SPREAD_SIDE = 1000  # pixels, longer side of the map that tells how sure an estimate is
+SPREAD_SIDE = 1000  # pixels, longer side of the photo on which it is found how sure a model is
+SPREAD_MAP_SIDE = 256  # samples of what is found, as many as the embedded network sees
 MAX_HELD_PIXELS = 12_000_000  # of a result that a session holds: 7 bytes each
 MAX_SHOWN_PIXELS = 1_000_000  # of what is drawn
 SHOWN_PIXELS = 750_000  # to which larger ones are shrunk: 12 megapixels are a fourth of their sides
@@ -209,7 +210,8 @@ class Engine:
     def spread(self, model: str, rgb: np.ndarray, *, report: Report, stopped: Stopped) -> np.ndarray:
         """Return how far the model's estimates of a photo (H, W, 3) uint8 differ, (h, w): `certainty.relative_spread`.
 
-        The photo is shrunk to `SPREAD_SIDE`. The six runs are one turn in the queue. Raises `Cancelled` between them.
+        The photo is shrunk to `SPREAD_SIDE`, the result to `SPREAD_MAP_SIDE`. The six runs are one turn in the queue.
+        Raises `Cancelled` between them.
         """
         self.check(model)
         height, width = rgb.shape[:2]
@@ -232,7 +234,9 @@ class Engine:
                     return depth_m
 
                 run = gpu.borrowing(model, estimator) if borrows_card(estimator.spec.parameters) else estimator
-                return relative_spread(small, estimate, estimator.spec.working_short_side)
+                spread = relative_spread(small, estimate, estimator.spec.working_short_side)
+        size = within(spread.shape, SPREAD_MAP_SIDE)
+        return np.asarray(Image.fromarray(spread).resize(size[::-1], Image.Resampling.BOX))
 
     def in_turn(self, work: Callable[[], T], sentence: str, *, report: Report, stopped: Stopped) -> T:
         """Return `work()`, which takes memory as an estimate does, run when its turn among them has come."""

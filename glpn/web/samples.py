@@ -1,6 +1,6 @@
 """The sample photos, and their finished results, which ship with the app so that the first visit waits for no model.
 
-`python -m glpn.web.samples` makes the results again with the embedded model; a test compares them with it.
+`python -m glpn.web.samples` makes the results again with the embedded models; a test compares them with it.
 """
 
 import functools
@@ -19,17 +19,21 @@ from glpn.zoo import DEFAULT
 
 FOLDER = Path(__file__).parent / "samples"
 VARIANT = DEFAULT
-PER_METRE = 5000  # steps of 0.2 mm; uint16 reaches 13 m
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """A photo that visitors can try. `place` is "indoor" or "outdoor"; `credit` names author and licence."""
+    """A photo that visitors can try. `place` is "indoor" or "outdoor"; `credit` names author and licence.
+
+    `variant` is the embedded model whose finished result is shown, kept in steps of 1 / `per_metre` metres.
+    """
 
     id: str
     title: str
     place: str
     credit: str
+    variant: str = VARIANT
+    per_metre: int = 5000  # 0.2 mm; uint16 reaches 13 m
 
     @property
     def photo(self) -> Path:
@@ -42,7 +46,7 @@ class Sample:
 
     @property
     def depth(self) -> Path:
-        """16-bit PNG, PER_METRE steps a metre, 0 to 13 m; its text chunk "glpn" holds the rest of the prediction."""
+        """16-bit PNG, `per_metre` steps a metre; its text chunk "glpn" holds the rest of the prediction."""
         return FOLDER / f"{self.id}_depth.png"
 
     @property
@@ -68,6 +72,7 @@ SAMPLES = (
     Sample(id="coffee", title="Coffee", place="indoor", credit="Rachel Michetti, CC0, from scikit-image"),
     Sample(id="astronaut", title="Astronaut", place="indoor", credit="NASA (Eileen Collins), public domain"),
     Sample(id="pavilion", title="Pavilion", place="outdoor", credit="danielbuechele, CC BY 2.0, from scikit-learn"),
+    Sample(id="street", title="Street", place="outdoor", credit=_RENDERED, variant="streets-b0", per_metre=800),
 )
 BY_ID = {sample.id: sample for sample in SAMPLES}
 FIRST = SAMPLES[0]
@@ -81,10 +86,10 @@ def sample_of(photo: str | Path) -> Sample | None:
 
 @functools.cache
 def finished(sample: Sample) -> DepthPrediction:
-    """Return what the embedded model predicted of the sample's photo; all who look at it share it."""
+    """Return what the sample's model predicted of its photo; all who look at it share it."""
     with Image.open(sample.depth) as image:
         facts = json.loads(image.text["glpn"])  # type: ignore[attr-defined]
-        depth_m = np.asarray(image, np.float32) / np.float32(PER_METRE)
+        depth_m = np.asarray(image, np.float32) / np.float32(sample.per_metre)
     return DepthPrediction.from_dict(facts, depth_m, load_photo(sample.photo))
 
 
@@ -92,7 +97,7 @@ def keep(sample: Sample, prediction: DepthPrediction) -> None:
     """Write `prediction` as the sample's finished result, and its thumbnail."""
     text = PngInfo()
     text.add_text("glpn", json.dumps(prediction.to_dict()))
-    steps = np.clip(np.round(prediction.depth_m * PER_METRE), 0, 65535).astype(np.uint16)
+    steps = np.clip(np.round(prediction.depth_m * sample.per_metre), 0, 65535).astype(np.uint16)
     Image.fromarray(steps).save(sample.depth, pnginfo=text, optimize=True)
     with Image.open(sample.photo) as photo:
         photo.thumbnail((192, 192))
@@ -102,10 +107,11 @@ def keep(sample: Sample, prediction: DepthPrediction) -> None:
 def main() -> None:
     from glpn.estimator import load_estimator
 
-    estimator = load_estimator(VARIANT, device="cpu")
-    estimator(FIRST.photo)  # the first run is slower and would be shown as the model's time
+    estimators = {variant: load_estimator(variant, device="cpu") for variant in {sample.variant for sample in SAMPLES}}
+    for estimator in estimators.values():
+        estimator(FIRST.photo)  # the first run is slower and would be shown as the model's time
     for sample in SAMPLES:
-        keep(sample, estimator(sample.photo))
+        keep(sample, estimators[sample.variant](sample.photo))
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def thumbnail(photo: Path) -> bytes:
         return round(size[0] * factor), round(size[1] * factor)
 
     picture = Image.fromarray(load_photo(photo, at_least=least, seconds=MAX_SECONDS).rgb)
-    picture.thumbnail((SIDE, SIDE))
+    picture.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
     written = io.BytesIO()
     picture.save(written, "JPEG", quality=QUALITY)
     return written.getvalue()

@@ -2,14 +2,18 @@
 // the edge of each map and the value under the cursor. Nothing is asked of the server but the pictures' files.
 //
 // Value: {key, name, size: [width, height], look, panes: [{kind: "photo" | "depth" | "difference", label, url, scale,
-// uncertainty, of: [i, j], relative}]}; a difference is pane i minus pane j. `look` is {colors, range, near}; the event
-// "glpn:look" on `document` brings another one.
+// uncertainty, of: [i, j], relative}], sure}; a difference is pane i minus pane j. `look` is {colors, range, near}; the
+// event "glpn:look" on `document` brings another one. `sure` is {url, unsure, legend}: how far estimates of the depth are
+// apart, which is hatched over it from `unsure` on, and crosswise from twice that.
 import {
   colorTable,
   depthRange,
   difference,
   errorRange,
+  hatching,
   loadMap,
+  loadSpread,
+  maskAbove,
   painted,
   sharpened,
   ticks,
@@ -18,6 +22,7 @@ import {
 import { metres } from "./metres.js";
 
 const MOST_ZOOM = 16;
+const HATCH = 10; // CSS pixels from line to line
 const TOOLS = `
 <div class="depth-tools" role="group" aria-label="Depth picture">
   <span class="depth-modes"><button type="button" class="figure-button" data-act="side">Side by side</button>
@@ -31,6 +36,7 @@ const TOOLS = `
   <button type="button" class="figure-button" data-act="full">Full screen</button>
 </div>
 <div class="depth-panes" tabindex="0" role="application"></div>
+<p class="depth-legend" hidden></p>
 <p class="sr-only" role="status"></p>`;
 
 export class DepthView {
@@ -60,7 +66,7 @@ export class DepthView {
       if (pane.kind === "photo") return loadPhoto(pane.url);
       return pane.kind === "depth" ? loadMap(pane.url, pane.scale) : null;
     });
-    const loaded = await Promise.all(loads);
+    const [spread, ...loaded] = await Promise.all([value.sure ? loadSpread(value.sure.url) : null, ...loads]);
     if (turn !== this.turn) return false;
     const fresh = value.key !== this.value?.key;
     this.value = value;
@@ -78,6 +84,7 @@ export class DepthView {
     this.at = null;
     this.pair = [0, Math.min(1, this.panes.length - 1)];
     this.ranges = {};
+    this.showSure(spread);
     this.build();
     this.paint();
     this.place.dataset.key = value.key;
@@ -216,6 +223,15 @@ export class DepthView {
     this.place.dataset.painted = String(Number(this.place.dataset.painted ?? 0) + 1);
   }
 
+  // Take how far estimates of the depth are apart, or null where nobody asked.
+  showSure(spread) {
+    this.apart = spread;
+    this.masks = spread ? [1, 2].map((times) => maskAbove(spread, times * this.value.sure.unsure)) : [];
+    const legend = this.place.querySelector(".depth-legend");
+    legend.hidden = !spread;
+    legend.textContent = spread ? this.value.sure.legend : "";
+  }
+
   sharpMapOf(pane) {
     const { photo } = this.panes.find((other) => other.photo);
     pane.sharp ??= sharpened(pane.map, pixels(photo));
@@ -250,10 +266,25 @@ export class DepthView {
       const size = [Math.round(width * dots), Math.round(pane.frame.clientHeight * dots)];
       if (pane.canvas.width !== size[0] || pane.canvas.height !== size[1])
         [pane.canvas.width, pane.canvas.height] = size;
-      this.drawInto(pane.canvas.getContext("2d"), source, 0, 0, ...size);
+      this.drawPane(pane.canvas.getContext("2d"), pane, 0, 0, ...size, dots);
     }
     this.stage.style.touchAction = this.view.zoom > 1 ? "none" : "pan-y";
     this.placeCross();
+  }
+
+  // Draw a pane with `dots` pixels for each of CSS, hatched where its depth is unsure.
+  drawPane(context, pane, x, y, width, height, dots) {
+    this.drawInto(context, pane.source ?? pane.photo, x, y, width, height);
+    if (pane.kind !== "depth") return;
+    this.masks.forEach((mask, level) => {
+      const layer = new OffscreenCanvas(width, height);
+      const lines = layer.getContext("2d");
+      this.drawInto(lines, mask, 0, 0, width, height);
+      lines.globalCompositeOperation = "source-in";
+      lines.fillStyle = hatching(lines, Math.round(HATCH * dots), level === 1);
+      lines.fillRect(0, 0, width, height);
+      context.drawImage(layer, x, y);
+    });
   }
 
   drawInto(context, source, x, y, width, height) {
@@ -297,8 +328,16 @@ export class DepthView {
   textOf(pane) {
     const value = valueAt(pane.map, this.at.x, this.at.y);
     if (Number.isNaN(value)) return "not measured";
-    if (pane.kind === "depth") return pane.uncertainty ? metres(value, pane.uncertainty) : `${value.toFixed(2)} m`;
+    if (pane.kind === "depth") {
+      const text = pane.uncertainty ? metres(value, pane.uncertainty) : `${value.toFixed(2)} m`;
+      return this.apart ? `${text}\n${this.sureText()}` : text;
+    }
     return `${value > 0 ? "+" : ""}${pane.relative ? `${value.toFixed(0)} %` : `${value.toFixed(2)} m`}`;
+  }
+
+  sureText() {
+    const share = valueAt(this.apart, this.at.x, this.at.y);
+    return `${share > this.value.sure.unsure ? "unsure:" : "estimates"} ${Math.round(100 * share)} % apart`;
   }
 
   read(spoken = false) {
@@ -332,7 +371,7 @@ export class DepthView {
       cross.style.left = `${100 * x}%`;
       cross.style.top = `${100 * y}%`;
       cross.style.visibility = x >= 0 && x <= 1 && y >= 0 && y <= 1 ? "" : "hidden";
-      read.dataset.side = `${x > 0.6 ? "left" : "right"} ${y < 0.15 ? "below" : "above"}`;
+      read.dataset.side = `${x > 0.5 ? "left" : "right"} ${y < 0.15 ? "below" : "above"}`;
     }
   }
 
@@ -517,7 +556,7 @@ export class DepthView {
         context.rect(x + this.cut * width, y, width, height + foot);
         context.clip();
       }
-      this.drawInto(context, pane.source ?? pane.photo, x, y, width, height);
+      this.drawPane(context, pane, x, y, width, height, 1);
       context.restore();
       if (pane.map) this.saveBar(context, pane, x, y + height, width);
     });

@@ -6,14 +6,24 @@ import { decodeDepth } from "./photo3d_layers.js";
 const RADIUS = 0.02; // of the guided filter, share of the longer side
 const SMOOTHNESS = 4e-4; // variance of color, 0 to 1, below which the photo counts as flat
 
-// Fetch a PNG of glpn/scene/photo3d.py; `scale` is metres per metre of the file.
-export async function loadMap(url, scale = 1) {
+async function fetched(url) {
   const answer = await fetch(url);
   if (!answer.ok) throw new Error("the depth is not here any more; estimate the photo again");
-  const { rows, cols, steps, facts } = await decodeDepth(await answer.arrayBuffer());
+  return decodeDepth(await answer.arrayBuffer());
+}
+
+// Fetch a PNG of glpn/scene/photo3d.py; `scale` is metres per metre of the file.
+export async function loadMap(url, scale = 1) {
+  const { rows, cols, steps, facts } = await fetched(url);
   const { levels, far_per_m: far, near_per_m: near } = facts;
   const metres = (step) => (step > levels ? NaN : scale / (far + ((near - far) * step) / levels));
   return { rows, cols, values: Float32Array.from(steps, metres) };
+}
+
+// Fetch how far estimates are apart: values are shares, 0.1 for 10 %.
+export async function loadSpread(url) {
+  const { rows, cols, steps, facts } = await fetched(url);
+  return { rows, cols, values: Float32Array.from(steps, (step) => step * facts.step) };
 }
 
 // The value at a place of the picture, x and y from 0 to 1.
@@ -100,6 +110,36 @@ export function painted({ rows, cols, values }, [low, high], table) {
   }
   context.putImageData(image, 0, 0);
   return canvas;
+}
+
+// A canvas that is opaque where a map exceeds `limit`, clear elsewhere.
+export function maskAbove({ rows, cols, values }, limit) {
+  const canvas = Object.assign(document.createElement("canvas"), { width: cols, height: rows });
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(cols, rows);
+  values.forEach((value, i) => {
+    image.data[4 * i + 3] = value > limit ? 255 : 0;
+  });
+  context.putImageData(image, 0, 0);
+  return canvas;
+}
+
+// Diagonal lines, `period` pixels apart: black with a white rim, so that they are seen on any color.
+export function hatching(context, period, falling) {
+  const tile = new OffscreenCanvas(period, period);
+  const lines = tile.getContext("2d");
+  if (falling) lines.setTransform(-1, 0, 0, 1, period, 0);
+  for (const [color, width] of Object.entries({ white: period / 3, black: period / 7 })) {
+    lines.strokeStyle = color;
+    lines.lineWidth = width;
+    for (const at of [-period, 0, period]) {
+      lines.beginPath();
+      lines.moveTo(at - period, 2 * period);
+      lines.lineTo(at + 2 * period, -period);
+      lines.stroke();
+    }
+  }
+  return context.createPattern(tile, "repeat");
 }
 
 // Round numbers between low and high, about `count` of them.

@@ -5,6 +5,7 @@ const box = element.querySelector(".figure");
 const plot = element.querySelector(".figure-plot");
 const tools = element.querySelector(".figure-tools");
 const empty = element.querySelector(".figure-empty");
+const hint = element.querySelector(".figure-hint"); // of a scene
 const touch = window.matchMedia("(pointer: coarse)").matches;
 const config = {
   responsive: true,
@@ -19,6 +20,10 @@ let drawn = 0;
 let look = null;
 let stale = false;
 let home = null;
+let nudged = null; // the camera to come back to, while the scene swings
+
+const NUDGE_S = 1.6;
+const NUDGE_RAD = 0.12;
 
 function plotlyUrl() {
   return new URL(box.dataset.plotly, document.baseURI).href;
@@ -137,6 +142,7 @@ function bare() {
   empty.hidden = false;
   plot.hidden = true;
   if (tools) tools.hidden = true;
+  if (hint) hint.hidden = true;
 }
 
 async function draw() {
@@ -146,6 +152,8 @@ async function draw() {
     const figure = JSON.parse(props.value);
     const Plotly = await loadPlotly();
     if (turn !== drawn || !document.contains(plot)) return;
+    if (nudged) plot.layout[scenes(plot.layout)[0]].camera = nudged;
+    nudged = null;
     readable(recolored(figure));
     const layout = themed(figure.layout);
     const first = scenes(layout)[0];
@@ -155,6 +163,7 @@ async function draw() {
     empty.hidden = true;
     plot.hidden = false;
     if (tools) tools.hidden = false;
+    if (hint) hint.hidden = !touch;
     place(layout);
     await Plotly.react(plot, figure.data, layout, config);
     if (plot.dataset.bound !== "yes") {
@@ -165,6 +174,7 @@ async function draw() {
       });
     }
     plot.dataset.revision = String(turn);
+    if (first && box.clientWidth) nudge();
   } catch (error) {
     bare();
     empty.textContent = `The figure can't be drawn: ${error.message}.`;
@@ -196,18 +206,62 @@ function spherical(camera) {
   return { r: Math.hypot(x, y, z), azimuth: Math.atan2(y, x), height: Math.asin(z / Math.hypot(x, y, z)) };
 }
 
-function orbit(turn, tilt, zoom = 1) {
-  const key = scenes(plot.layout)[0];
-  const camera = structuredClone(plot.layout[key].camera);
+function turned(camera, turn, tilt = 0, zoom = 1) {
   const s = spherical(camera);
   const height = Math.max(-1.55, Math.min(1.55, s.height + tilt));
   const r = s.r * zoom;
-  camera.eye = {
+  const eye = {
     x: r * Math.cos(height) * Math.cos(s.azimuth + turn),
     y: r * Math.cos(height) * Math.sin(s.azimuth + turn),
     z: r * Math.sin(height),
   };
-  return setCamera(camera);
+  return { ...camera, eye };
+}
+
+// Once in a visit the scene swings a little and comes back, so that it is seen to be one. A touch of it ends that.
+function nudge() {
+  if (window.glpnNudged || window.matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+  window.glpnNudged = true;
+  const key = scenes(plot.layout)[0];
+  const own = structuredClone(plot.layout[key].camera);
+  let share = 0;
+  let before = performance.now();
+  nudged = own;
+  plot.dataset.swings = "yes";
+  const swing = async (now) => {
+    if (nudged !== own) return delete plot.dataset.swings;
+    share = Math.min(1, share + Math.min((now - before) / 1000 / NUDGE_S, 1 / 12)); // slow machines swing slower
+    before = now;
+    const camera = share < 1 ? turned(own, NUDGE_RAD * Math.sin(2 * Math.PI * share)) : own;
+    await window.Plotly.relayout(plot, { [`${key}.camera`]: camera });
+    if (share === 1 && nudged === own) nudged = null;
+    requestAnimationFrame(swing);
+  };
+  requestAnimationFrame(swing);
+}
+
+for (const kind of ["pointerdown", "wheel", "keydown"]) {
+  box.addEventListener(kind, () => (nudged = null), { capture: true, passive: true });
+}
+
+// On a touch screen swipes scroll the page until the scene is tapped, and again after a tap elsewhere.
+function rest(resting) {
+  plot.classList.toggle("resting", resting);
+  hint.textContent = resting ? "Tap to turn" : "Tap outside to scroll the page";
+}
+
+if (hint && touch) {
+  rest(true);
+  plot.addEventListener("click", () => rest(false));
+  // Plotly notes where the mouse has left the camera, but not a finger.
+  plot.addEventListener("touchend", () => {
+    const key = scenes(plot.layout)[0];
+    if (plot.classList.contains("resting")) return;
+    window.Plotly.relayout(plot, { [`${key}.camera`]: plot._fullLayout[key]._scene.getCamera() });
+  });
+  document.addEventListener("pointerup", (event) => {
+    if (!box.contains(event.target)) rest(true);
+  });
 }
 
 // The scene's x is right, y away from the camera, z up.
@@ -248,7 +302,7 @@ plot.addEventListener("keydown", (event) => {
   };
   if (keys[event.key]) {
     event.preventDefault();
-    orbit(...keys[event.key]);
+    setCamera(turned(plot.layout[scenes(plot.layout)[0]].camera, ...keys[event.key]));
   }
 });
 

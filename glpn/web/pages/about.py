@@ -29,4 +29,4 @@ def about(zoo: Zoo) -> None:
         credits=html.table(("Photos", "Credit"), photos, caption="Sample photos"),
         versions=html.facts([("Python", platform.python_version()), *((name, version(name)) for name in RUNTIME)]),
     )
-    gr.HTML(page, apply_default_css=False, elem_id="about")
+    gr.HTML(page, apply_default_css=False, elem_id="about", elem_classes="wide")

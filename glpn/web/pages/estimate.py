@@ -201,13 +201,12 @@ class EstimatePage:
         self.views |= self.colors.values
 
     def _how_sure(self) -> None:
-        """Place the choice to see how sure the depth is, and where that is shown."""
+        """Place the choice to see how sure the depth is."""
         self.shown["sure_wanted"] = gr.Checkbox(
             label="Show how sure",
             info="Runs the model on the photo and its mirror image at three sizes; marks where it contradicts itself.",
             elem_id="sure-wanted",
         )
-        self.shown["sure"] = gr.HTML(apply_default_css=False, elem_id="sure")
 
     # ------------------------------------------------------------------------------------------------------ wiring
 
@@ -395,7 +394,7 @@ class EstimatePage:
         session = self.sessions.of(request)
         if not wanted:
             session.sure = False
-            yield {self.shown["sure"]: ""}
+            yield {self.shown["progress"]: ""}
             return
         for shown in actions.certainty(session, self.engine):
             yield self._named(shown) | {self.stop: gr.Button(interactive=bool(shown["progress"]))}

@@ -37,17 +37,19 @@ def figure(label: str, *, empty: str, elem_id: str, views: bool = False) -> gr.H
     """A Plotly figure; the value is a figure's JSON or None. Event "pick" carries x and y of a clicked point.
 
     `views` adds the buttons for front, top, side and reset; arrow keys turn the scene, + and - come closer and leave.
+    On a touch screen the scene turns once it was tapped, and a line says so.
     """
     buttons = "".join(
         f'<button type="button" class="figure-button" data-act="{act}" title="{escape(title)}">{text}</button>'
         for act, text, title in ((*VIEW_BUTTONS, FULL_SCREEN) if views else (FULL_SCREEN,))
     )
     hint = "Arrow keys turn, plus and minus zoom." if views else "Hover or tap to read a value."
+    line = '<p class="figure-hint" hidden></p>' if views else ""
     return _scripted(
         f"""
 <div class="figure" data-plotly="{PLOTLY_URL}">
   <div class="figure-tools" hidden role="group" aria-label="View of: {escape(label)}">{buttons}</div>
-  <div class="figure-plot" tabindex="0" role="group" aria-label="{escape(label)}. {hint}" hidden></div>
+  <div class="figure-plot" tabindex="0" role="group" aria-label="{escape(label)}. {hint}" hidden></div>{line}
   <p class="figure-empty">{escape(empty)}</p>
 </div>""",
         script=asset("figure.js"),

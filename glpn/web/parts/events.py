@@ -4,6 +4,8 @@ Estimates wait in the engine's own queue, which knows who is ahead of whom; tabs
 stand in it.
 """
 
+import copy
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -43,6 +45,24 @@ def on(
     if callable(triggers):
         return triggers(**settings)
     return gr.on(triggers, **settings)
+
+
+def sparing(demo: gr.Blocks) -> None:
+    """Let an event cost what it changes: Gradio makes all its other outputs anew, and sums up all events after each."""
+    demo._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
+    whole = demo.postprocess_data
+
+    async def named_only(event: Any, answer: Any, *rest: Any) -> list[Any]:
+        if isinstance(answer, dict) and len(event.outputs) > 1:
+            named = {} if answer == gr.skip() else answer
+            if set(named) <= set(event.outputs):
+                smaller = copy.copy(event)
+                smaller.outputs = list(named)
+                sent = dict(zip(named, await whole(smaller, named, *rest) if named else (), strict=True))
+                return [sent.get(output, gr.skip()) for output in event.outputs]
+        return await whole(event, answer, *rest)
+
+    demo.postprocess_data = named_only
 
 
 def at_the_end(event: Any, handler: Callable[..., Any], inputs: Any, outputs: Any) -> None:
