@@ -107,7 +107,7 @@ def test_the_command_writes_files_that_others_open(tmp_path, capsys) -> None:
     Image.fromarray(photo.rgb).save(tmp_path / "room.png")
     assert load_photo(tmp_path / "room.png").size == (160, 320)
     assert main(["panorama", str(tmp_path / "room.png"), "--out", str(tmp_path / "out"), "--width", "320"]) == 0
-    assert "m along the ray" in capsys.readouterr().out
+    assert "along the ray; overlapping views differ by" in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "room_distance_m.npy",
         "room_distance_mm.png",

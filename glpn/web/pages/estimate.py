@@ -24,6 +24,7 @@ from glpn.web.samples import SAMPLES, VARIANT
 from glpn.web.session import Sessions
 
 from .measure import MeasureTab
+from .panorama import offer
 
 EMPTY = "Nothing to show yet: choose a photo and press “Estimate depth”."
 STALE = "These results are for the previous photo or setting. Press “Estimate depth” to update them."
@@ -69,6 +70,7 @@ class EstimatePage:
     def _photo(self) -> None:
         self.upload = components.upload_button("Use your own photo", self.sessions.uploads, elem_id="upload")
         self.photo = components.photo_input(self.sessions.uploads, elem_id="photo")
+        self.around = offer()
         self.samples = components.sample_picker(SAMPLES, elem_id="samples")
 
     def _model(self) -> None:
