@@ -259,11 +259,13 @@ def live_camera(url: str, *, elem_id: str) -> gr.HTML:
     <button type="button" class="figure-button" data-act="start">Start the camera</button>
     <button type="button" class="figure-button" data-act="stop" disabled>Stop</button>
     <button type="button" class="figure-button" data-act="mirror" aria-pressed="false">Mirror</button>
+    <button type="button" class="figure-button" data-act="deep" aria-pressed="false">3D photo</button>
   </div>
   <p class="live-said" role="status"></p>
   <div class="live-pictures">
     <video muted playsinline aria-label="Your camera"></video>
-    <canvas role="img" aria-label="Depth of what the camera sees" width="320" height="240"></canvas>
+    <canvas class="live-colors" role="img" aria-label="Depth of what the camera sees" width="320" height="240"></canvas>
+    <canvas class="live-deep" role="img" aria-label="What the camera sees, moving in depth" hidden></canvas>
   </div>
 </div>""",
         script=asset("live.js"),
