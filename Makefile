@@ -59,6 +59,7 @@ faults: $(VENV)/.development
 
 accuracy: $(VENV)/.development
 	$(BIN)/python -m benchmarks.accuracy
+	$(BIN)/python -m benchmarks.rendered
 
 # From scratch to the embedded model: hours on two cores. Stopped, it continues where it was; the result is in
 # artifacts/rooms-b0/model.
