@@ -70,7 +70,6 @@ class EstimatePage:
     def _photo(self) -> None:
         self.upload = components.upload_button("Use your own photo", self.sessions.uploads, elem_id="upload")
         self.photo = components.photo_input(self.sessions.uploads, elem_id="photo")
-        self.around = offer()
         self.samples = components.sample_picker(SAMPLES, elem_id="samples")
 
     def _model(self) -> None:
@@ -199,6 +198,7 @@ class EstimatePage:
                 self.shown["files"] = components.files_list(elem_id="files")
         self.tab_items = dict(zip(TABS, (photo3d, depth, surface, measure, play, statistics, files), strict=True))
         self.shown["status"] = components.live_html("status.js", elem_id="status")
+        self.around = offer()
         self.colors = Colors("view", visible=False)
         self.views |= self.colors.values
 

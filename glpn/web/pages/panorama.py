@@ -122,7 +122,7 @@ def why(path: str | None) -> str:
 
 def offer() -> gr.Button:
     """The sentence that offers this page on another one, hidden until a photo may show all around."""
-    return gr.Button(visible=False, size="sm", elem_id="around-offer")
+    return gr.Button(visible=False, variant="primary", elem_id="around-offer")
 
 
 class PanoramaPage:
