@@ -30,7 +30,7 @@ from .turns import TooBusy
 LIVE_URL = "glpn-live"
 MAX_PIXELS = 640 * 480
 MOST_AT_ONCE = 2  # frames that are worked on or wait; a third visitor is told to come back
-GRID_SIDE = 160  # samples of a frame's depth along its longer side; the network sees little more
+LIVE_GRID_SIDE = 160  # samples of a frame's depth along its longer side; the network sees little more
 STEADINESS = 0.8  # how much of the former range of colors stays
 
 
@@ -100,7 +100,7 @@ def _colors(prediction: DepthPrediction, look: Look) -> bytes:
 
 
 def _depth_png(photo: Photo, prediction: DepthPrediction) -> bytes:
-    return depth_png(prepare(photo.rgb, prediction.depth_m, prediction.camera, grid=GRID_SIDE))
+    return depth_png(prepare(photo.rgb, prediction.depth_m, prediction.camera, grid=LIVE_GRID_SIDE))
 
 
 def _steadied(range_m: tuple[float, float], query: dict[str, str]) -> tuple[float, float]:

@@ -24,16 +24,16 @@ from glpn.web.runner import Engine, ahead
 from glpn.web.session import Session, Sessions
 from glpn.web.uploads import NoRoom
 
-PICTURE_SIDE = 4096  # pixels; the width of the photo that is looked at from inside
-WIDTH = 1024  # of the distances: what the views' pixels amount to all around
+INSIDE_SIDE = 4096  # pixels; the width of the photo that is looked at from inside
+SPHERE_WIDTH = 1024  # of the distances: what the views' pixels amount to all around
 DISTANCE_BYTES = 500_000
-EMPTY = "Nothing to show yet: choose a 360° photo."
+NO_SPHERE = "Nothing to show yet: choose a 360° photo."
 SAID = {
     "": "",
     "stated": "This is a 360° photo, as its metadata say.",
     "shape": "Its metadata do not say that this is a 360° photo, but its shape fits. If it is one, press the button.",
 }
-OFFERED = {
+OFFERS = {
     "stated": "This is a 360° photo. See its distances all around",
     "shape": "Is this a 360° photo? See its distances all around",
 }
@@ -62,11 +62,11 @@ def estimate_around(
                     return estimator(photo, camera=camera)
 
             with engine.turns.turn(place, stopped, ahead(report)):
-                photo = load_photo(path, at_least=(PICTURE_SIDE // 2, PICTURE_SIDE))
+                photo = load_photo(path, at_least=(INSIDE_SIDE // 2, INSIDE_SIDE))
             return photo, estimate_panorama(
                 photo,
                 view,
-                width=WIDTH,
+                width=SPHERE_WIDTH,
                 progress=lambda done, all_: report(Progress(f"View {done} of {all_}.", done / all_)),
                 cancelled=stopped,
             )
@@ -82,9 +82,9 @@ def estimate_around(
 def inside_view(photo: Photo, around: Panorama, choices: Choices, folder: Path) -> dict[str, Any]:
     """Write what the view from inside shows into `folder`; return what around.js needs."""
     picture, distances = folder / "picture.jpg", folder / "distances.png"
-    rgb = resize(photo.rgb, within(photo.rgb.shape[:2], PICTURE_SIDE))
+    rgb = resize(photo.rgb, within(photo.rgb.shape[:2], INSIDE_SIDE))
     Image.fromarray(rgb).save(picture, "JPEG", quality=85, progressive=True)
-    distances.write_bytes(map_png(around.distance_m, side=WIDTH, limit=DISTANCE_BYTES))
+    distances.write_bytes(map_png(around.distance_m, side=SPHERE_WIDTH, limit=DISTANCE_BYTES))
     look = choices.look
     return {
         "key": secrets.token_hex(8),
@@ -145,7 +145,7 @@ class PanoramaPage:
                 self.model = components.model_choice(engine.zoo, elem_id="panorama-model")
                 self.box = JobBox("See all around", elem_id="panorama")
             with gr.Column(scale=2, min_width=320):
-                self.view = components.inside_view(EMPTY, elem_id="panorama-view")
+                self.view = components.inside_view(NO_SPHERE, elem_id="panorama-view")
                 self.colors = Colors("panorama")
                 self.files = gr.HTML(apply_default_css=False, elem_id="panorama-files")
         self.inputs = {"path": self.photo, "model": self.model, **self.colors.values}
@@ -173,7 +173,7 @@ class PanoramaPage:
 
         def offered(path: str | None) -> gr.Button:
             reason = why(path)
-            return gr.Button(OFFERED.get(reason, ""), visible=bool(reason))
+            return gr.Button(OFFERS.get(reason, ""), visible=bool(reason))
 
         def opened(path: str | None) -> tuple[str | None, gr.Tabs]:
             return path, gr.Tabs(selected="360")
