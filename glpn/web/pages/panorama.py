@@ -120,9 +120,10 @@ def why(path: str | None) -> str:
         return ""
 
 
-def offer() -> gr.Button:
-    """The sentence that offers this page on another one, hidden until a photo may show all around."""
-    return gr.Button(visible=False, variant="primary", elem_id="around-offer")
+def offer() -> gr.HTML:
+    """The sentence that offers this page on another one where a photo may show all around. Event "open" takes it."""
+    script = 'element.addEventListener("click", (event) => event.target.closest("button") && trigger("open", {}));'
+    return gr.HTML(js_on_load=script, apply_default_css=False, elem_id="around-offer")
 
 
 class PanoramaPage:
@@ -168,16 +169,16 @@ class PanoramaPage:
         self.sessions.of(request).take(*[Path(path)] if path else ())
         return html.notices(filter(None, [SAID[why(path)]]))
 
-    def offered_on(self, photo: gr.Image, button: gr.Button, pages: gr.Tabs) -> None:
-        """Offer this page by `button` where `photo`, on another page, may show all around; taken, it runs here."""
+    def offered_on(self, photo: gr.Image, place: gr.HTML, pages: gr.Tabs) -> None:
+        """Offer this page at `place` where `photo`, on another page, may show all around; taken, it runs here."""
 
-        def offered(path: str | None) -> gr.Button:
+        def offered(path: str | None) -> str:
             reason = why(path)
-            return gr.Button(OFFERS.get(reason, ""), visible=bool(reason))
+            return reason and f'<button type="button" class="figure-button send-open">{OFFERS[reason]}</button>'
 
         def opened(path: str | None) -> tuple[str | None, gr.Tabs]:
             return path, gr.Tabs(selected="360")
 
-        on(photo.change, offered, photo, button, trigger_mode="always_last")
-        taken = on(button.click, opened, photo, [self.photo, pages])
+        on(photo.change, offered, photo, place, trigger_mode="always_last")
+        taken = on(place.open, opened, photo, [self.photo, pages])
         self.box.run_on(taken.success, self._work, self.inputs)
