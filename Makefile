@@ -13,7 +13,7 @@ QUICK := $(addprefix tests/test_,camera.py checkpoint.py configuration.py cutdep
 demo: $(VENV)/.runtime
 	$(BIN)/python app.py --open
 
-test: $(VENV)/.development
+test: $(VENV)/.development $(BIOME)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The inner loop: no browser, no server, no large network.
@@ -33,7 +33,7 @@ format: $(VENV)/.development $(BIOME)
 	$(BIN)/ruff check --fix .
 	$(RUN_BIOME) check --write
 
-# Formatter and linter of the page's scripts and styles.
+# Formatter and linter of the page's scripts and styles, and the validator of glTF files that a test asks.
 $(BIOME): package.json $(VENV)/.development
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/npm install --no-package-lock --ignore-scripts --no-audit --no-fund --silent
 	touch $@
@@ -59,6 +59,7 @@ faults: $(VENV)/.development
 
 accuracy: $(VENV)/.development
 	$(BIN)/python -m benchmarks.accuracy
+	$(BIN)/python -m benchmarks.rendered
 
 # From scratch to the embedded model: hours on two cores. Stopped, it continues where it was; the result is in
 # artifacts/rooms-b0/model.

@@ -118,6 +118,16 @@ def photo_size(source: Any) -> Size:
         return _upright_size(identify(file, name))
 
 
+def states_panorama(source: str | PathLike[str] | bytes) -> bool:
+    """Return whether the metadata of a file say that it is a panorama (Google's Photo Sphere schema, as XMP).
+
+    Only the header is read. Raises `PhotoNotFound` or `PhotoUnreadable`.
+    """
+    open_file, name = _opener(source)
+    with open_file() as file:
+        return _is_spherical(identify(file, name))
+
+
 def tensor_to_array(tensor: Any) -> np.ndarray:
     """Return a torch tensor of any device and dtype as NumPy array; bfloat16, which NumPy lacks, as float32."""
     tensor = tensor.detach().cpu()

@@ -3,6 +3,7 @@
 import html
 import io
 import json
+import shutil
 import struct
 import subprocess
 import sys
@@ -24,9 +25,11 @@ from glpn.prediction import DepthPrediction
 from glpn.scale import Scale
 from glpn.scene.depth_files import read_depth
 from glpn.scene.export import FORMATS, encode_depth_png
+from glpn.scene.las import las
 from glpn.scene.look import Look
 from glpn.scene.uncertainty import of_variant
 
+VALIDATOR = Path(__file__).parents[1] / "node_modules" / "gltf-validator"
 MESHES = ("glb", "ply", "obj", "stl")
 ALWAYS = ("depth-png", "kitti-png", "npy", "tiff", "color-png", "points", "html", "json", "normals")  # of any depth
 WALL_M, BOX_M = 4.0, 2.0
@@ -229,11 +232,46 @@ def test_a_glb_is_valid_gltf(files) -> None:
     assert {"POSITION", "TEXCOORD_0"} <= set(tree["meshes"][0]["primitives"][0]["attributes"])
 
 
+@pytest.mark.skipif(not VALIDATOR.is_dir(), reason="needs the npm package gltf-validator: make lint installs it")
+@pytest.mark.parametrize("detail", ["standard", "fine"])
+def test_khronos_validator_finds_nothing_in_a_glb(scene, tmp_path, detail) -> None:
+    [path] = scene.write(tmp_path, ["glb"], look=Look(detail=detail))
+    script = """
+      const [validator, file] = process.argv.slice(1);
+      const bytes = new Uint8Array(require("fs").readFileSync(file));
+      require(validator).validateBytes(bytes).then((report) => console.log(JSON.stringify(report)));"""
+    node = shutil.which("node", path=str(Path(sys.executable).parent)) or "node"
+    told = subprocess.run([node, "-e", script, str(VALIDATOR), str(path)], capture_output=True, check=True, text=True)
+    report = json.loads(told.stdout)
+    assert report["info"]["totalTriangleCount"] > 1000
+    assert report["issues"]["numErrors"] == report["issues"]["numWarnings"] == 0
+    assert {message["code"] for message in report["issues"]["messages"]} <= {
+        "IMAGE_NPOT_DIMENSIONS"
+    }  # a hint for WebGL 1
+
+
 def test_a_point_cloud_is_binary_has_every_pixel_and_says_its_unit(files) -> None:
     header = files["points"].read_bytes().split(b"end_header")[0].decode()
     assert "binary_little_endian" in header and "unit: metre" in header and "y up" in header
     cloud = trimesh.load(files["points"])
     assert cloud.vertices.shape == (480 * 640, 3)
+
+
+@pytest.mark.parametrize("colored", [True, False])
+def test_laspy_reads_the_points_of_a_las(files, colored) -> None:
+    laspy = pytest.importorskip("laspy")
+    data = files["las"].read_bytes()
+    cloud, read = trimesh.load(files["points"]), laspy.read(io.BytesIO(data))
+    if not colored:
+        points = read.xyz
+        read = laspy.read(io.BytesIO(las(points, None)))
+    assert (read.header.version.minor, read.point_format.id) == (2, 2 if colored else 0)
+    np.testing.assert_allclose(read.xyz, cloud.vertices[:, [0, 2, 1]] * [1, -1, 1], atol=6e-4)  # z up, y ahead
+    np.testing.assert_allclose([read.header.mins, read.header.maxs], [read.xyz.min(axis=0), read.xyz.max(axis=0)])
+    assert read.point_format.size == (26 if colored else 20) and not list(read.point_format.extra_dimension_names)
+    assert read.header.point_count == 480 * 640 and (read.return_number == 1).all()
+    if colored:
+        assert (np.stack([read.red, read.green, read.blue], axis=-1) // 257 == cloud.colors[:, :3]).all()
 
 
 def test_without_a_photo_depth_gives_the_colors(scene, tmp_path) -> None:

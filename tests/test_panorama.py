@@ -7,7 +7,7 @@ from PIL import Image
 
 from glpn.camera import Camera
 from glpn.commands import main
-from glpn.errors import ConfigError, PhotoUnreadable
+from glpn.errors import Cancelled, ConfigError, PhotoUnreadable
 from glpn.panorama import VIEWS, _look, _turn, estimate_panorama, rays
 from glpn.photo import Photo, load_photo
 from glpn.prediction import DepthPrediction
@@ -102,12 +102,25 @@ def test_another_shape_is_refused(tmp_path) -> None:
         estimate_panorama(photo_of(room(128)), ReadsGray(0.0), width=10_000_000)
 
 
-def test_the_command_writes_files_that_others_open(tmp_path, capsys) -> None:
+def test_a_stop_is_heard_between_views() -> None:
+    estimator = ReadsGray(0.0)
+    with pytest.raises(Cancelled):
+        estimate_panorama(photo_of(room(128)), estimator, cancelled=lambda: len(estimator.factors) == 3)
+    assert len(estimator.factors) == 3
+
+
+def test_what_its_metres_are_worth_is_never_less_than_a_single_photos() -> None:
+    result = estimate_panorama(photo_of(room(128)), ReadsGray(0.0), width=256)
+    assert result.uncertainty.at_least and "estimate of estimates" in result.uncertainty.basis
+
+
+def test_the_command_writes_files_that_others_open(tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("glpn.commands.panorama.load_estimator", lambda model: ReadsGray(0.0))
     photo = photo_of(room(160))
     Image.fromarray(photo.rgb).save(tmp_path / "room.png")
     assert load_photo(tmp_path / "room.png").size == (160, 320)
     assert main(["panorama", str(tmp_path / "room.png"), "--out", str(tmp_path / "out"), "--width", "320"]) == 0
-    assert "m along the ray" in capsys.readouterr().out
+    assert "along the ray; overlapping views differ by" in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "room_distance_m.npy",
         "room_distance_mm.png",

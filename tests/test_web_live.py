@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from web_support import ARTIFACTS, DESKTOP, PHONE, FakeStore, served
 
+from glpn.scene.photo3d import MAX_SWAY_DEG, read
 from glpn.web.live import MOST_AT_ONCE, Live
 from glpn.web.runner import Engine, Host
 from glpn.zoo import Zoo
@@ -58,6 +59,15 @@ def test_a_frame_becomes_a_picture_of_its_size_with_its_range(live: Live) -> Non
     assert 0 < json.loads(answer.headers["x-depth-uncertainty"])["relative"] < 1
 
 
+def test_a_frame_becomes_the_depth_of_a_3d_photo(live: Live) -> None:
+    answer = post(live, frame(320, 240), "?as=depth")
+    assert answer.headers["content-type"] == "image/png"
+    scene = read(frame(320, 240), answer.content)
+    assert scene.nearness.shape == (120, 160)
+    assert scene.nearness[5].mean() < 0.5 * scene.nearness[-5].mean()  # the fake's floor is near at the bottom
+    assert 0 < scene.sway_deg <= MAX_SWAY_DEG
+
+
 def test_the_range_of_colors_moves_by_a_part_of_the_way(live: Live) -> None:
     new = float(post(live, frame()).headers["x-depth-far"])
     moved = float(post(live, frame(), "?near=1&far=20").headers["x-depth-far"])
@@ -74,6 +84,7 @@ def test_the_range_of_colors_moves_by_a_part_of_the_way(live: Live) -> None:
         (frame(1000, 800), "", "megapixels"),
         (frame()[:300], "", "damaged"),
         (frame(), "?colors=mud", "Unknown color map"),
+        (frame(), "?as=mud", "Unknown kind of answer"),
     ],
 )
 def test_a_refusal_is_one_sentence(live: Live, body: bytes, query: str, says: str) -> None:
@@ -134,7 +145,17 @@ class TestInChromium:
             )
         )
         colors = "c => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size"
-        assert page.locator(".live canvas").evaluate(colors) > 20
+        assert page.locator(".live-colors").evaluate(colors) > 20
+        page.get_by_role("button", name="3D photo").click()
+        before = int(page.locator(".live").get_attribute("data-frames") or 0)
+        page.wait_for_function(f"document.querySelector('.live').dataset.frames > {before + 4}")
+        expect(page.locator(".live-said")).to_contain_text(" · from ")
+        camera, moving = (
+            np.asarray(Image.open(io.BytesIO(page.locator(f".live-pictures {name}").screenshot())).convert("RGB"))
+            for name in ("video", ".live-deep")
+        )
+        assert np.abs(camera.mean(axis=(0, 1)) - moving.mean(axis=(0, 1))).max() < 30  # the camera's picture, moved
+        assert moving.std() > 10
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         ARTIFACTS.mkdir(exist_ok=True)
         page.screenshot(path=ARTIFACTS / f"live-{options['viewport']['width']}.png")

@@ -39,8 +39,9 @@ def run(args: argparse.Namespace) -> int:
         )
     files = result.write(args.out, Look(colors=args.colors))
     nearest, farthest = result.distance_m.min(), result.distance_m.max()
-    print(f"{nearest:.2f} to {farthest:.2f} m along the ray; overlapping views differ by {result.disagreement:.0%}")
-    print("This is an estimate of estimates: each view was estimated alone.", file=sys.stderr)
+    span = result.uncertainty.span(nearest, farthest)
+    print(f"{span} along the ray; overlapping views differ by {result.disagreement:.0%}")
+    print(result.uncertainty.basis, file=sys.stderr)
     for path in files.values():
         print(path)
     return 0

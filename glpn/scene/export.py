@@ -35,8 +35,9 @@ from . import effects, motion, stereo
 from .depth import Depth
 from .depth_files import KITTI_SCALE, MM_SCALE, SCALE_KEY
 from .figures import color_indices, colorize, heatmap_figure, surface_figure
-from .geometry import Mesh, depth_range, is_measured, point_cloud, resize_rgb, triangle_mesh
+from .geometry import Mesh, PointCloud, depth_range, is_measured, point_cloud, resize_rgb, triangle_mesh
 from .gltf import glb
+from .las import las
 from .layers import sharp_depth_m
 from .look import DEFAULT_LOOK, Look
 from .normals import normals_rgb, surface_normals
@@ -118,6 +119,12 @@ class _Job:
                 f"{int(is_measured(self.depth_m).sum())} measurements holds no triangle. Write 'points' instead."
             )
         return mesh
+
+    @cached_property
+    def cloud(self) -> PointCloud:
+        """The measured points."""
+        samples, edge_cut = self.look.samples("file points"), self.look.edge_cut
+        return point_cloud(self.depth_m, self.prediction.camera, self.skin, samples=samples, edge_cut=edge_cut)
 
     @cached_property
     def scene(self) -> Photo3D:
@@ -242,9 +249,14 @@ def _tiff(job: _Job) -> bytes:
 
 
 def _points_ply(job: _Job) -> bytes:
-    samples, edge_cut = job.look.samples("file points"), job.look.edge_cut
-    cloud = point_cloud(job.depth_m, job.prediction.camera, job.skin, samples=samples, edge_cut=edge_cut)
-    return ply(cloud.points, cloud.normals, cloud.colors)
+    return ply(job.cloud.points, job.cloud.normals, job.cloud.colors)
+
+
+def _points_las(job: _Job) -> bytes:
+    if not len(job.cloud.points):
+        raise ExportError("Nothing was measured in this depth map, so there is no point for a LAS file.")
+    x, y, z = job.cloud.points.T
+    return las(np.stack([x, z, -y], axis=-1), job.cloud.colors)
 
 
 def _mesh_ply(job: _Job) -> bytes:
@@ -465,6 +477,9 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             _color_png,
         ),
         "points": Format("PLY point cloud in the photo's colors", "m", "_points.ply", _points_ply),
+        "las": Format(
+            "LAS point cloud in the photo's colors (x right, y ahead, z up)", "m", "_points.las", _points_las
+        ),
         "ply": Format("PLY mesh in the photo's colors", "m", "_mesh.ply", _mesh_ply),
         "glb": Format("glTF mesh with the photo as texture", "m", "_mesh.glb", _glb),
         "obj": Format("Wavefront mesh in the photo's colors", "m", "_mesh.obj", _obj),
@@ -554,6 +569,7 @@ def estimated_bytes(name: str, pixels: int, look: Look = DEFAULT_LOOK) -> int | 
         "tiff": 2.8 * pixels,
         "color-png": 4.8 * pixels**0.75,
         "points": 27.0 * points,
+        "las": 26.0 * points,
         "ply": 53.0 * vertices,
         "glb": (55.0 * vertices if look.detail == "fine" else 1.3e6) + 0.1 * min(pixels, TEXTURE_SIDE**2),
         "anaglyph": 24.5 * pixels**0.77,

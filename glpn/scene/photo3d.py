@@ -134,12 +134,14 @@ def depth_png(photo: Photo3D, *, limit: int = MOST_DEPTH_BYTES) -> bytes:
         nearness = _resized(nearness, _smaller(nearness.shape, len(data), limit))
 
 
-def map_png(depth_m: np.ndarray, *, limit: int = MOST_DEPTH_BYTES) -> bytes:
+def map_png(depth_m: np.ndarray, *, side: int = GRID_SIDE, limit: int = MOST_DEPTH_BYTES) -> bytes:
     """Encode a depth map (H, W) in metres as `depth_png` does, for the depth picture alone; MISSING is "not measured".
+
+    It has at most `side` samples along the longer side.
 
     Raises ExportError if even 64 samples along the longer side take more than `limit`.
     """
-    rows, cols = within(depth_m.shape, GRID_SIDE)
+    rows, cols = within(depth_m.shape, side)
     while True:
         sampled, *_ = sample_depth(depth_m, rows * cols)
         data = _encoded(1 / sampled, {"width": depth_m.shape[1], "height": depth_m.shape[0]})

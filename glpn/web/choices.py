@@ -13,7 +13,7 @@ from glpn.scene.figures import COLOR_MAPS
 from glpn.scene.look import DEFAULT_LOOK, DETAILS, STYLES, TEXTURES, Look
 from glpn.zoo import DEFAULT
 
-PAGES = ("estimate", "compare", "evaluate", "many", "video", "live", "zoo", "about")
+PAGES = ("estimate", "compare", "evaluate", "many", "video", "360", "live", "zoo", "about")
 TABS = {
     "photo3d": "3D photo",
     "depth": "Depth",

@@ -15,10 +15,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from glpn.errors import ConfigError, GLPNError
-from glpn.photo import load_photo
+from glpn.photo import Photo, load_photo
+from glpn.prediction import DepthPrediction
 from glpn.scene.figures import COLOR_MAPS, colorize
 from glpn.scene.geometry import depth_range
 from glpn.scene.look import Look
+from glpn.scene.photo3d import depth_png, prepare
 from glpn.scene.uncertainty import of_prediction
 
 from .runner import Engine
@@ -28,6 +30,7 @@ from .turns import TooBusy
 LIVE_URL = "glpn-live"
 MAX_PIXELS = 640 * 480
 MOST_AT_ONCE = 2  # frames that are worked on or wait; a third visitor is told to come back
+LIVE_GRID_SIDE = 160  # samples of a frame's depth along its longer side; the network sees little more
 STEADINESS = 0.8  # how much of the former range of colors stays
 
 
@@ -35,8 +38,9 @@ class Live:
     """The ASGI endpoint POST /glpn-live: a JPEG or PNG of at most 640 × 480 pixels as the body.
 
     Query: `near` and `far`, the range of colors in metres that the last answer told, so that colors don't flicker;
-    `colors`, a color map. Answers a JPEG of the frame's size; the headers X-Depth-Near, X-Depth-Far, X-Depth-Center
-    (m), X-Depth-Uncertainty (JSON, see `Uncertainty.to_dict`) and X-Seconds (of the network) say what it shows. A
+    `colors`, a color map; `as`, "colors" or "depth". Answers a JPEG of the frame's size, or as "depth" the PNG of
+    `photo3d.depth_png`, from which the page moves the frame. The headers X-Depth-Near, X-Depth-Far, X-Depth-Center (m),
+    X-Depth-Uncertainty (JSON, see `Uncertainty.to_dict`) and X-Seconds (of the network) say what it shows. A
     refusal is JSON: {"error": a sentence}.
     """
 
@@ -65,6 +69,9 @@ class Live:
         colors = query.get("colors", Look.colors)
         if colors not in COLOR_MAPS:
             raise ConfigError(f"Unknown color map. Known: {', '.join(COLOR_MAPS)}.")
+        kind = query.get("as", "colors")
+        if kind not in ("colors", "depth"):
+            raise ConfigError("Unknown kind of answer. Known: colors, depth.")
         photo = load_photo(frame, max_pixels=MAX_PIXELS, seconds=5)
         estimator: Any = self.engine.store.get(VARIANT)
         started = time.monotonic()
@@ -72,10 +79,8 @@ class Live:
         with turns.place() as place, turns.turn(place, lambda: time.monotonic() - started > 5, lambda *ahead: None):
             prediction = estimator(photo)
         range_m = _steadied(depth_range(prediction.depth_m, "robust"), query)
-        file = io.BytesIO()
-        Image.fromarray(colorize(prediction.depth_m, Look(colors=colors, range_m=range_m))).save(
-            file, "JPEG", quality=85
-        )
+        look = Look(colors=colors, range_m=range_m)
+        body = _colors(prediction, look) if kind == "colors" else _depth_png(photo, prediction)
         rows, columns = prediction.size
         told = {
             "X-Depth-Near": f"{range_m[0]:.3f}",
@@ -85,7 +90,17 @@ class Live:
             "X-Seconds": f"{prediction.seconds:.3f}",
             "Cache-Control": "no-store",
         }
-        return Response(file.getvalue(), media_type="image/jpeg", headers=told)
+        return Response(body, media_type="image/jpeg" if kind == "colors" else "image/png", headers=told)
+
+
+def _colors(prediction: DepthPrediction, look: Look) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(colorize(prediction.depth_m, look)).save(file, "JPEG", quality=85)
+    return file.getvalue()
+
+
+def _depth_png(photo: Photo, prediction: DepthPrediction) -> bytes:
+    return depth_png(prepare(photo.rgb, prediction.depth_m, prediction.camera, grid=LIVE_GRID_SIDE))
 
 
 def _steadied(range_m: tuple[float, float], query: dict[str, str]) -> tuple[float, float]:

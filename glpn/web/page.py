@@ -21,6 +21,7 @@ from .pages.estimate import EstimatePage
 from .pages.evaluate import EvaluatePage
 from .pages.live import live
 from .pages.many import ManyPage
+from .pages.panorama import PanoramaPage
 from .pages.video import VideoPage
 from .pages.zoo import ZooPage
 from .parts.components import ASSETS_URL, asset
@@ -65,15 +66,18 @@ def build_demo(zoo: Zoo, store: Store, *, host: Host | None = None, model: str =
                 many = ManyPage(engine, sessions)
             with gr.Tab("Video", id="video") as video_tab:
                 video = VideoPage(engine, sessions)
+            with gr.Tab("360°", id="360") as around_tab:
+                around = PanoramaPage(engine, sessions)
             with gr.Tab("Live", id="live") as live_tab:
                 live()
             with gr.Tab("Zoo", id="zoo") as zoo_tab:
                 ZooPage(engine, sessions, tab=zoo_tab)
             with gr.Tab("About", id="about") as about_tab:
                 about(zoo)
-        tabs = (estimate_tab, compare_tab, evaluate_tab, many_tab, video_tab, live_tab, zoo_tab, about_tab)
+        tabs = (estimate_tab, compare_tab, evaluate_tab, many_tab, video_tab, around_tab, live_tab, zoo_tab, about_tab)
         link.follow(tabs)
-        groups = [page.colors for page in (estimate, compare, evaluate, many, video)]
+        around.offered_on(estimate.photo, estimate.around, pages)
+        groups = [page.colors for page in (estimate, compare, evaluate, many, video, around)]
         for group in groups:
             group.share_with(other for other in groups if other is not group)
         estimate.wire_load(demo, pages, link, groups)

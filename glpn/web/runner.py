@@ -156,6 +156,17 @@ class Engine:
         """Whether the variant runs without a download."""
         return spec.ready and is_cached(spec)
 
+    def load(self, model: str, *, report: Report, stopped: Stopped) -> "DepthEstimator":
+        """Return the model, downloaded first where that is needed; tells how far it is."""
+        report(Progress(f"Loading {model}."))
+
+        def progress(done: int, total: int | None, rate: float) -> None:
+            whole = f" of {megabytes(total)}" if total else ""
+            sentence = f"Downloading {model}: {megabytes(done)}{whole}, {rate / 1e6:.1f} MB/s."
+            report(Progress(sentence, done / total if total else None))
+
+        return self.store.get(model, progress=progress, cancelled=stopped)
+
     def estimate(
         self,
         model: str,
@@ -174,16 +185,9 @@ class Engine:
         Raises `CardNotLent` where a large model needs a graphics card and ZeroGPU lends none.
         """
         self.check(model)
-        report(Progress(f"Loading {model}."))
-
-        def progress(done: int, total: int | None, rate: float) -> None:
-            whole = f" of {megabytes(total)}" if total else ""
-            sentence = f"Downloading {model}: {megabytes(done)}{whole}, {rate / 1e6:.1f} MB/s."
-            report(Progress(sentence, done / total if total else None))
-
         with self.turns.place() as place:
-            estimator = self.store.get(model, progress=progress, cancelled=stopped)
-            with self.turns.turn(place, stopped, _ahead(report)):
+            estimator = self.load(model, report=report, stopped=stopped)
+            with self.turns.turn(place, stopped, ahead(report)):
                 # Decoded now, not before: whoever waits holds no photo in memory.
                 report(Progress(f"Estimating depth with {model}.", limit_s=LONGEST_S))
                 whole = whole or choices.res == "native"
@@ -220,7 +224,7 @@ class Engine:
         done = 0
         with self.turns.place() as place:
             estimator = self.store.get(model, cancelled=stopped)
-            with self.turns.turn(place, stopped, _ahead(report)):
+            with self.turns.turn(place, stopped, ahead(report)):
 
                 def estimate(seen: np.ndarray, short_side: int) -> np.ndarray:
                     nonlocal done
@@ -240,17 +244,19 @@ class Engine:
 
     def in_turn(self, work: Callable[[], T], sentence: str, *, report: Report, stopped: Stopped) -> T:
         """Return `work()`, which takes memory as an estimate does, run when its turn among them has come."""
-        with self.turns.place() as place, self.turns.turn(place, stopped, _ahead(report)):
+        with self.turns.place() as place, self.turns.turn(place, stopped, ahead(report)):
             report(Progress(sentence, limit_s=LONGEST_S))
             return work()
 
 
-def _ahead(report: Report) -> Callable[[int, float], None]:
-    def ahead(place: int, seconds: float) -> None:
+def ahead(report: Report) -> Callable[[int, float], None]:
+    """Return what tells the visitor how many are ahead; `Turns.turn` calls it."""
+
+    def told(place: int, seconds: float) -> None:
         photos = "1 photo is" if place == 1 else f"{place} photos are"
         report(Progress(f"{photos} ahead of yours, about {max(1, round(seconds))} s."))
 
-    return ahead
+    return told
 
 
 def bounded(prediction: DepthPrediction, *, pixels: int = MAX_HELD_PIXELS) -> DepthPrediction:

@@ -24,6 +24,7 @@ from glpn.web.samples import SAMPLES, VARIANT
 from glpn.web.session import Sessions
 
 from .measure import MeasureTab
+from .panorama import offer
 
 EMPTY = "Nothing to show yet: choose a photo and press “Estimate depth”."
 STALE = "These results are for the previous photo or setting. Press “Estimate depth” to update them."
@@ -197,6 +198,7 @@ class EstimatePage:
                 self.shown["files"] = components.files_list(elem_id="files")
         self.tab_items = dict(zip(TABS, (photo3d, depth, surface, measure, play, statistics, files), strict=True))
         self.shown["status"] = components.live_html("status.js", elem_id="status")
+        self.around = offer()
         self.colors = Colors("view", visible=False)
         self.views |= self.colors.values
 

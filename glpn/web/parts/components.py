@@ -87,6 +87,38 @@ def photo_3d(*, elem_id: str, first: dict[str, Any] | None = None) -> gr.HTML:
     )
 
 
+def inside_view(empty: str, *, elem_id: str) -> gr.HTML:
+    """A 360° photo seen from inside, with the metres under the pointer. The value is that of around.js, or None."""
+    buttons = "".join(
+        f'<button type="button" class="figure-button" data-act="{act}"{more}>{text}</button>'
+        for act, text, more in (
+            ("photo", "Photo", ' aria-pressed="true"'),
+            ("depth", "Distances", ' aria-pressed="false"'),
+            ("out", "−", ' aria-label="Zoom out"'),
+            ("in", "+", ' aria-label="Zoom in"'),
+            ("full", "Full screen", ""),
+        )
+    )
+    return _scripted(
+        f"""
+<div class="around" data-assets="{ASSETS_URL}/js/" hidden>
+  <div class="depth-tools" role="group" aria-label="View from inside">{buttons}</div>
+  <div class="around-stage" tabindex="0" role="application"
+       aria-label="The 360° photo from inside. Arrow keys look around, plus and minus zoom, Home looks ahead.">
+    <canvas></canvas>
+    <span class="depth-cross" hidden><output class="depth-read" aria-live="off"></output></span>
+    <p class="photo3d-hint"></p>
+  </div>
+  <div class="depth-bar"><span class="depth-ramp"><i class="depth-mark" hidden></i></span>
+  <span class="depth-ticks"></span></div>
+  <p class="around-said" role="status"></p>
+</div>
+<p class="figure-empty">{escape(empty)}</p>""",
+        script=asset("around.js"),
+        elem_id=elem_id,
+    )
+
+
 def play(*, elem_id: str) -> gr.HTML:
     """The photo under one slider of distance. The value comes from `drawing.play`.
 
@@ -229,11 +261,13 @@ def live_camera(url: str, *, elem_id: str) -> gr.HTML:
     <button type="button" class="figure-button" data-act="start">Start the camera</button>
     <button type="button" class="figure-button" data-act="stop" disabled>Stop</button>
     <button type="button" class="figure-button" data-act="mirror" aria-pressed="false">Mirror</button>
+    <button type="button" class="figure-button" data-act="deep" aria-pressed="false">3D photo</button>
   </div>
   <p class="live-said" role="status"></p>
   <div class="live-pictures">
     <video muted playsinline aria-label="Your camera"></video>
-    <canvas role="img" aria-label="Depth of what the camera sees" width="320" height="240"></canvas>
+    <canvas class="live-colors" role="img" aria-label="Depth of what the camera sees" width="320" height="240"></canvas>
+    <canvas class="live-deep" role="img" aria-label="What the camera sees, moving in depth" hidden></canvas>
   </div>
 </div>""",
         script=asset("live.js"),
