@@ -31,6 +31,8 @@ from .samples import FIRST, FOLDER, VARIANT
 from .session import Sessions
 from .uploads import Uploads
 
+LANGUAGES = {"en": "English", "de": "Deutsch", "es": "Español", "zh": "中文"}  # each in its own
+
 
 @dataclass(frozen=True)
 class App:
@@ -100,11 +102,13 @@ def _first(folder: Path) -> dict[str, Any]:
 
 def _header() -> None:
     maps = {**COLOR_MAPS, "errors": ERROR_COLORS}
+    languages = "".join(f'<option value="{name}" lang="{name}">{own}</option>' for name, own in LANGUAGES.items())
     gr.HTML(
         f"""<header class="top" data-color-maps="{escape(json.dumps(maps))}">
 <h1>{TITLE}</h1><p>{PROMISE}</p>
 <button type="button" class="figure-button" data-theme-switch
-title="Switch between dark and light">Dark / light</button></header>""",
+title="Switch between dark and light">Dark / light</button>
+<select class="figure-button" translate="no" aria-label="Language">{languages}</select></header>""",
         js_on_load=asset("page.js"),
         apply_default_css=False,
     )
