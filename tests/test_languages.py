@@ -22,15 +22,16 @@ FOLDER = ASSETS / "languages"
 OTHERS = tuple(name for name in LANGUAGES if name != "en")
 WHERE = f"translate these in {FOLDER.relative_to(ROOT)}/{{{','.join(OTHERS)}}}.json"
 GAP = re.compile(r"\{\d#?\}")
-# Texts of Gradio and Plotly, of the test's estimator, and names of files: their sources are not in glpn/.
+# Texts of Gradio and Plotly, whose sources are not in glpn/.
 FOREIGN = (
-    "- or -|Capture from camera|Clear|Click to Access Webcam|Click to Upload|Click to upload or drop files|Close|Copy|"
-    "Download plot as a PNG|Drop File Here|Drop Image Here|Drop an image file here to upload|Error|"
-    "Exit fullscreen mode|File upload|Fullscreen|Gradio footer navigation|Orbital rotation|Pan|Paste from clipboard|"
-    "Remove Image|Reset axes|Reset camera to default|Reset to default value|Stop Recording|Turntable rotation|"
-    "Upload file|Use via API|Use via API or MCP|Zoom|capture photo|logo|number input for {0}|range slider for {0}|"
-    "select input source"
-).split("|")
+    "- or -", "Capture from camera", "Clear", "Click to Access Webcam", "Click to Upload",
+    "Click to upload or drop files", "Close", "Copy", "Download plot as a PNG", "Drop File Here",
+    "Drop Image Here", "Drop an image file here to upload", "Error", "Exit fullscreen mode", "File upload",
+    "Fullscreen", "Gradio footer navigation", "Orbital rotation", "Pan", "Paste from clipboard", "Remove Image",
+    "Reset axes", "Reset camera to default", "Reset to default value", "Stop Recording", "Turntable rotation",
+    "Upload file", "Use via API", "Use via API or MCP", "Zoom", "capture photo", "logo", "number input for {0}",
+    "range slider for {0}", "select input source",
+)  # fmt: skip
 
 
 def dictionary(language: str) -> dict[str, str]:
@@ -51,7 +52,7 @@ def test_dictionaries_have_the_same_texts_with_the_same_gaps(language: str) -> N
 
 
 def plain(text: str) -> str:
-    """Return `text` in lower case, with marks where values stand in it, where markup does, and where attributes begin."""
+    """Return `text` in lower case, with marks where values or markup stand in it, and where attributes begin."""
     whole = re.sub(r"\s+", " ", html.unescape(text)).lower()
     filled = re.sub(r"\$\{[^{}]*\}", "\0", whole)
     return "\n".join((whole, re.sub(r"<[^>]*>", "\0", filled), re.sub(r'[<>="]', "\0", filled)))
@@ -200,6 +201,8 @@ def use_the_page(page: Page) -> None:
             for x in (60, 200):
                 page.locator(".measure-stage").click(position={"x": x, "y": 150})
             expect(page.locator("#distances output")).to_contain_text(re.compile(r"\d,\d"))
+        if number == list(TAB_LABELS).index("statistics"):
+            expect(page.locator("#histogram .xtitle")).to_have_text(re.compile("^Tiefe"))
     expect(page.locator("#files tbody tr").first).to_be_visible()
     for number in walk(page, PAGES):
         if PAGE_NAMES[number] == "compare":

@@ -53,8 +53,9 @@ function filled({ key, gaps, literal, regexes }, text) {
 
 // Translate each of several parts; null if there is one part, or one of them stays English.
 function joined(text, [separator, between]) {
-  const parts = text.split(separator).map((part, i, { length }) => (length > 1 ? whole(part) : null));
-  return parts.includes(null) ? null : parts.join(between);
+  const parts = text.split(separator);
+  const found = parts.length > 1 ? parts.map(whole) : [null];
+  return found.includes(null) ? null : found.join(between);
 }
 
 function separators() {
@@ -146,10 +147,32 @@ const observer = new MutationObserver((changes) => {
   }
 });
 
+// A Plotly figure, whose texts no observer reaches: titles, labels and hover texts, and the decimal sign of its numbers.
+function figure(given) {
+  const text = (value) =>
+    Array.isArray(value) ? value.map(text) : String(value).split("<br>").map(translated).join("<br>");
+  for (const part of [given.layout, ...given.data].flatMap(parts)) {
+    if (part.text) part.text = text(part.text);
+    if (part.hovertemplate)
+      part.hovertemplate = `${text(part.hovertemplate.replace("<extra></extra>", ""))}<extra></extra>`;
+  }
+  if (DECIMAL_COMMA.includes(language)) given.layout.separators = ",.";
+  return given;
+}
+
+// An object of a figure and all those in it that hold settings, not data.
+function parts(one) {
+  const inner = Object.values(one)
+    .flatMap((value) => (Array.isArray(value) && typeof value[0] !== "object" ? [] : value))
+    .filter((value) => value && Object.getPrototypeOf(value) === Object.prototype);
+  return [one, ...inner.flatMap(parts)];
+}
+
 // Show the whole page, and all that comes, in the language `name`.
 export async function speak(name) {
   wanted = name;
-  if (name !== "en") dictionaries[name] ??= await (await fetch(new URL(`languages/${name}.json`, import.meta.url))).json();
+  if (name !== "en")
+    dictionaries[name] ??= await (await fetch(new URL(`languages/${name}.json`, import.meta.url))).json();
   if (wanted !== name) return; // another was chosen meanwhile
   language = name;
   remembered.clear();
@@ -165,4 +188,6 @@ export async function speak(name) {
     attributeFilter: ATTRIBUTES,
   });
   showAll(document.body);
+  window.glpnLanguage.figure = figure;
+  document.dispatchEvent(new Event("glpn:language"));
 }
