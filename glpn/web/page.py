@@ -106,9 +106,9 @@ def _header() -> None:
     gr.HTML(
         f"""<header class="top" data-color-maps="{escape(json.dumps(maps))}">
 <h1>{TITLE}</h1><p>{PROMISE}</p>
+<select class="figure-button" translate="no" aria-label="Language">{languages}</select>
 <button type="button" class="figure-button" data-theme-switch
-title="Switch between dark and light">Dark / light</button>
-<select class="figure-button" translate="no" aria-label="Language">{languages}</select></header>""",
+title="Switch between dark and light">Dark / light</button></header>""",
         js_on_load=asset("page.js"),
         apply_default_css=False,
     )

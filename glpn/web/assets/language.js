@@ -25,8 +25,8 @@ const dictionaries = {};
 
 function patternOf(key) {
   const pieces = key.split(/(\{\d#?\})/);
-  const gaps = pieces.filter((piece, i) => i % 2);
-  const literal = pieces.filter((piece, i) => i % 2 === 0);
+  const gaps = pieces.filter((_, i) => i % 2);
+  const literal = pieces.filter((_, i) => i % 2 === 0);
   const regexes = ["(.+?)", "(.+)"].map((any) => {
     const source = pieces.map((piece, i) => (i % 2 ? any : piece.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&"))).join("");
     return new RegExp(`^${source}$`, "u");
