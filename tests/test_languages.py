@@ -202,8 +202,9 @@ def use_the_page(page: Page) -> None:
     page.locator("#view-camera label").nth(1).click()
     for number in walk(page, TABS):
         if number == list(TAB_LABELS).index("measure"):
-            for x in (60, 200):
+            for points, x in ((1, 60), (2, 200)):
                 page.locator(".measure-stage").click(position={"x": x, "y": 150})
+                expect(page.locator(".measure-stage .measure-point")).to_have_count(points)
             expect(page.locator("#distances output")).to_contain_text(re.compile(r"\d,\d"))
         if number == list(TAB_LABELS).index("statistics"):
             expect(page.locator("#histogram .xtitle")).to_have_text(re.compile("^Tiefe"))
