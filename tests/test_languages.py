@@ -13,8 +13,8 @@ from playwright.sync_api import Browser, Page, expect
 from web_support import ARTIFACTS, DESKTOP, served
 
 from glpn.web.choices import PAGES as PAGE_NAMES
+from glpn.web.choices import TABS as TAB_NAMES
 from glpn.web.page import LANGUAGES
-from glpn.web.pages.estimate import TAB_LABELS
 from glpn.web.parts.components import ASSETS
 
 ROOT = Path(__file__).parents[1]
@@ -201,12 +201,12 @@ def use_the_page(page: Page) -> None:
     page.locator("#settings button").first.click()
     page.locator("#view-camera label").nth(1).click()
     for number in walk(page, TABS):
-        if number == list(TAB_LABELS).index("measure"):
+        if list(TAB_NAMES)[number] == "measure":
             for points, x in ((1, 60), (2, 200)):
                 page.locator(".measure-stage").click(position={"x": x, "y": 150})
                 expect(page.locator(".measure-stage .measure-point")).to_have_count(points)
             expect(page.locator("#distances output")).to_contain_text(re.compile(r"\d,\d"))
-        if number == list(TAB_LABELS).index("statistics"):
+        if list(TAB_NAMES)[number] == "statistics":
             expect(page.locator("#histogram .xtitle")).to_have_text(re.compile("^Tiefe"))
     expect(page.locator("#files tbody tr").first).to_be_visible()
     for number in walk(page, PAGES):

@@ -5,7 +5,7 @@
 // together from their translations. The numbers of a translated text get the language's decimal sign.
 
 export const SKIPPED = "[translate=no], script, style, code, pre, textarea, .js-plotly-plot svg, .api-docs";
-export const ATTRIBUTES = ["aria-label", "aria-valuetext", "title", "placeholder", "alt", "data-title"];
+export const ATTRIBUTES = ["aria-label", "aria-valuetext", "title", "placeholder", "alt", "data-title", "data-of"];
 const DECIMAL_COMMA = ["de", "es"];
 // A number that is not part of a name, a version or a date.
 const NUMBER = /(?<![\p{L}\d_./-])\d+(?:,\d{3})*(?:\.\d+)?(?![\p{L}\d_]|[.-]\w)/gu;
