@@ -4,7 +4,8 @@
 // only numbers and what can be translated. Texts of several sentences, or parts with " · " between them, are put
 // together from their translations. The numbers of a translated text get the language's decimal sign.
 
-export const SKIPPED = "[translate=no], script, style, code, pre, textarea, .js-plotly-plot svg, .api-docs";
+export const SKIPPED =
+  "[translate=no], script, style, code, pre, textarea, .filename, .strip li > span, .js-plotly-plot svg, .api-docs";
 export const ATTRIBUTES = ["aria-label", "aria-valuetext", "title", "placeholder", "alt", "data-title", "data-of"];
 const DECIMAL_COMMA = ["de", "es"];
 // A number that is not part of a name, a version or a date.

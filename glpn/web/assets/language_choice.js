@@ -12,7 +12,7 @@
   } catch {
     // a browser that keeps nothing asks its settings
   }
-  const wanted = [link.searchParams.get("lang"), kept, ...navigator.languages];
+  const wanted = [link.searchParams.get("lang"), kept, ...(navigator.languages ?? [])];
   const known = wanted.map((name) => SPOKEN.find((one) => one === name?.toLowerCase().split("-")[0]));
   let now = known.find(Boolean) ?? "en";
   let script = null;
