@@ -133,9 +133,9 @@ def check_size(size: tuple[int, ...], name: str, max_pixels: int, kind: str | No
     cost = PHOTO_FORMATS[kind].bytes_per_pixel if kind is not None and kind in PHOTO_FORMATS else MEMORY_PER_PIXEL
     limit = max_pixels * min(1.0, MEMORY_PER_PIXEL / cost)
     if height * width > limit:
-        of_kind = f" for {kind}" if limit < max_pixels else ""
+        most = f"the limit for {kind} is" if limit < max_pixels else "the limit is"
         raise PhotoTooLarge(
-            f"{name} has {width} × {height} pixels ({height * width / 1e6:.1f} megapixels); the limit{of_kind} is "
+            f"{name} has {width} × {height} pixels ({height * width / 1e6:.1f} megapixels); {most} "
             f"{limit / 1e6:.3g} megapixels. Make it smaller first."
         )
 

@@ -162,7 +162,7 @@ def test_the_photo_moves_by_itself(context: BrowserContext, site: Site) -> None:
     left, right = rendered(page, -1), rendered(page, 1)
     assert bar_middle(left) - bar_middle(right) > 5
     page.evaluate("view.play(false)")
-    assert page.get_by_role("button", name="Play").is_visible()
+    assert page.get_by_role("button", name="Start").is_visible()
 
 
 def test_the_layers_are_the_servers(context: BrowserContext, site: Site) -> None:
@@ -211,7 +211,7 @@ def test_reduced_motion_stays_still_until_asked(browser: Browser, site: Site) ->
     page.mouse.move(box["x"] + 200, box["y"] + 20, steps=4)
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert page.evaluate("[view.eye.x, view.eye.y, view.frame || 0]") == [0, 0, 0]
-    page.get_by_role("button", name="Play").click()
+    page.get_by_role("button", name="Start").click()
     page.wait_for_function("Math.abs(view.eye.x) > 0.2")
     context.close()
 

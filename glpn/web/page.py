@@ -33,6 +33,8 @@ from .samples import FIRST, FOLDER, VARIANT
 from .session import Sessions
 from .uploads import Uploads
 
+LANGUAGES = {"en": "English", "de": "Deutsch", "es": "Español", "zh": "中文"}  # each in its own
+
 
 @dataclass(frozen=True)
 class App:
@@ -106,9 +108,13 @@ def _first(folder: Path) -> dict[str, Any]:
 
 def _header() -> None:
     maps = {**COLOR_MAPS, "errors": ERROR_COLORS}
+    languages = "".join(
+        f'<option value="{name}" lang="{name}" translate="no">{own}</option>' for name, own in LANGUAGES.items()
+    )
     gr.HTML(
         f"""<header class="top" data-color-maps="{escape(json.dumps(maps))}">
 <h1>{TITLE}</h1><p>{PROMISE}</p>
+<select class="figure-button" aria-label="Language">{languages}</select>
 <button type="button" class="figure-button" data-theme-switch
 title="Switch between dark and light">Dark / light</button></header>""",
         js_on_load=asset("page.js"),

@@ -20,7 +20,7 @@ from glpn.scene.figures import COLOR_MAPS, colorize
 from glpn.scene.look import Look
 
 from .choices import Choices
-from .parts.components import ASSETS_URL
+from .parts.components import ASSETS_URL, asset
 from .samples import BY_ID, FIRST, Sample, finished
 
 TITLE = "GLPN Depth Zoo"
@@ -112,6 +112,7 @@ def tags(choices: Choices, root: str, *, query: str = "") -> str:
         "og:image:alt": alt,
     }
     lines = [f"<title>{escape(title)}</title>", '<link rel="icon" type="image/png" href="favicon.ico" />']
+    lines.append(f"<script>{asset('language_choice.js')}</script>")
     for kind, pairs in (("name", named), ("property", properties)):
         lines += [f'<meta {kind}="{name}" content="{escape(value)}" />' for name, value in pairs.items()]
     return "\n" + "\n".join(lines)

@@ -127,6 +127,10 @@ function recolored(figure) {
   return figure;
 }
 
+function inLanguage(figure) {
+  return window.glpnLanguage?.figure?.(figure) ?? figure;
+}
+
 function height(layout) {
   const most = 0.74 * window.innerHeight;
   if (scenes(layout).length) return Math.max(260, Math.min(box.clientWidth / 1.3, most)); // shows the whole picture
@@ -149,7 +153,7 @@ async function draw() {
   const turn = ++drawn;
   if (!props.value) return bare();
   try {
-    const figure = JSON.parse(props.value);
+    const figure = inLanguage(JSON.parse(props.value));
     const Plotly = await loadPlotly();
     if (turn !== drawn || !document.contains(plot)) return;
     if (nudged) plot.layout[scenes(plot.layout)[0]].camera = nudged;
@@ -332,6 +336,11 @@ new MutationObserver(() => {
 
 document.addEventListener("glpn:look", (event) => {
   look = event.detail;
+  stale = true;
+  drawIfSeen();
+});
+
+document.addEventListener("glpn:language", () => {
   stale = true;
   drawIfSeen();
 });

@@ -1,4 +1,4 @@
-// Dark or light, as the visitor last chose; the box with the link; and names for groups of radio buttons, which Gradio
+// Dark or light, and the language, as the visitor last chose; the box with the link; and names for groups of radio buttons, which Gradio
 // leaves without.
 const KEY = "glpn-theme";
 
@@ -17,6 +17,11 @@ try {
 } catch {
   // the system's choice stays
 }
+
+// The language, which language_choice.js has chosen before this script came.
+const language = element.querySelector("select");
+language.value = document.documentElement.lang;
+language.addEventListener("change", () => window.glpnLanguage.choose(language.value));
 
 // The box with the link closes by its button, or by Escape wherever the focus is.
 document.addEventListener("click", (event) => {

@@ -388,7 +388,7 @@ export class Photo3D {
 
   showTools() {
     const button = (act) => this.tools.querySelector(`[data-act=${act}]`);
-    button("play").textContent = this.playing ? "Pause" : "Play";
+    button("play").textContent = this.playing ? "Pause" : "Start";
     button("tilt").hidden = !(this.coarse && window.DeviceOrientationEvent);
     button("tilt").setAttribute("aria-pressed", String(Boolean(this.tilting)));
     button("full").hidden = !document.fullscreenEnabled;

@@ -315,7 +315,7 @@ export class Send {
     ["sway", "Sway"],
     ["dolly", "Dolly"],
   ])}
-  ${select("Length", "seconds", [
+  ${select("Duration", "seconds", [
     ["1.5", "1.5 s"],
     ["2", "2 s", true],
     ["4", "4 s"],

@@ -172,7 +172,7 @@ def statistics_table(prediction: DepthPrediction, uncertainty: Uncertainty) -> s
     lines.append(("Mean", uncertainty.text(float(depth.mean()) if depth.size else math.nan)))
     lines.append((f"At the limit of {prediction.max_depth_m:g} m", f"{prediction.share_at_limit:.1%}"))
     lines.append(("Pixels", f"{prediction.size[1]} × {prediction.size[0]}"))
-    return table(("Measure", "Value"), lines, caption="Depth of this photo") + notices([uncertainty.basis])
+    return table(("Statistic", "Value"), lines, caption="Depth of this photo") + notices([uncertainty.basis])
 
 
 def table(head: tuple[str, ...], rows: Iterable[Iterable[str]], *, caption: str) -> str:

@@ -13,7 +13,9 @@ from .events import on
 # The address is the browser's, whatever proxies stand between, unless links have to name another. Where the clipboard
 # is closed to the page, the box with the link stays to be copied by hand.
 _COPY = """(query) => {
-  const link = (ADDRESS || location.origin + location.pathname) + (query ? "?" + query : "");
+  const language = new URLSearchParams(location.search).get("lang");
+  const all = [query, language && "lang=" + encodeURIComponent(language)].filter(Boolean).join("&");
+  const link = (ADDRESS || location.origin + location.pathname) + (all ? "?" + all : "");
   navigator.clipboard?.writeText(link).catch(() => {});
   document.body.dataset.link = "open";
   return link;
