@@ -21,7 +21,7 @@ from .session import Result
 PICTURE_SIDE = 1000  # pixels, longer side of the photo that is sent: a fourth of what most phones take
 PHOTO_BYTES = 130_000
 DEPTH_BYTES = 90_000
-QUALITIES = (86, 78, 68, 55)  # of the photo's JPEG, until it has at most PHOTO_BYTES
+QUALITIES = (86, 78, 68, 55, 45)  # of the photo's JPEG, until it has at most PHOTO_BYTES
 FILE_URL = "gradio_api/file="
 
 
