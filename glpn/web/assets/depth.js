@@ -349,7 +349,7 @@ export class DepthView {
       if (mark) mark.hidden = !at;
       if (!at || !first) continue;
       const shown = pane.map ? pane : first;
-      pane.read.textContent = this.textOf(shown);
+      pane.read.innerText = this.textOf(shown); // each line is a text of its own, for language.js
       if (!mark) continue;
       const [low, high] = this.rangeOf(pane);
       const share = (valueAt(pane.map, at.x, at.y) - low) / (high - low);
@@ -358,7 +358,7 @@ export class DepthView {
     }
     if (at && spoken) {
       const [width, height] = this.value.size;
-      this.spoken.textContent = `x ${Math.floor(at.x * width)}, y ${Math.floor(at.y * height)}: ${this.textOf(first)}`;
+      this.spoken.textContent = `x ${Math.floor(at.x * width)}, y ${Math.floor(at.y * height)}: ${this.textOf(first).replace("\n", "; ")}`;
     }
     this.placeCross();
   }
