@@ -95,6 +95,12 @@ def estimate_clip(
     yield {"progress": "", "clips": players(result, rate)}
 
 
+def title(kind: str) -> str:
+    """Return what a clip of `kind` shows, as the beginning of a line."""
+    text = CLIPS[kind][1]
+    return text[0].upper() + text[1:]
+
+
 def players(result: VideoResult, rate: float) -> str:
     """Return the clips to play, links to all files, and what was measured."""
     plays = "".join(
@@ -103,7 +109,7 @@ def players(result: VideoResult, rate: float) -> str:
         for kind, file in result.files.items()
         if file.suffix == ".mp4"
     )
-    links = "".join(html.download(file, CLIPS[kind][1].capitalize()) for kind, file in result.files.items())
+    links = "".join(html.download(file, title(kind)) for kind, file in result.files.items())
     before, after = result.flicker
     rows = [
         ("Frames", f"{result.frames}, {rate:.1f} per second"),
@@ -133,7 +139,7 @@ class VideoPage:
                 )
                 model = components.model_choice(engine.zoo, elem_id="video-model")
                 kinds = gr.CheckboxGroup(
-                    [(title.capitalize(), name) for name, (_, title) in CLIPS.items()],
+                    [(title(kind), kind) for kind in CLIPS],
                     value=["depth", "side"],
                     label="Files",
                     elem_id="video-kinds",
