@@ -349,7 +349,8 @@ export class DepthView {
       if (mark) mark.hidden = !at;
       if (!at || !first) continue;
       const shown = pane.map ? pane : first;
-      pane.read.innerText = this.textOf(shown); // each line is a text of its own, for language.js
+      const lines = this.textOf(shown).split("\n"); // texts of their own, for language.js
+      pane.read.replaceChildren(...lines.map((line) => element("div", "", {}, line)));
       if (!mark) continue;
       const [low, high] = this.rangeOf(pane);
       const share = (valueAt(pane.map, at.x, at.y) - low) / (high - low);
