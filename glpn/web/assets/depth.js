@@ -349,8 +349,8 @@ export class DepthView {
       if (mark) mark.hidden = !at;
       if (!at || !first) continue;
       const shown = pane.map ? pane : first;
-      const lines = this.textOf(shown).split("\n"); // each a text of its own, for language.js
-      pane.read.replaceChildren(...lines.flatMap((line, i) => (i ? [document.createElement("br"), line] : line)));
+      const lines = this.textOf(shown).split("\n"); // texts of their own, for language.js
+      pane.read.replaceChildren(...lines.map((line) => element("div", "", {}, line)));
       if (!mark) continue;
       const [low, high] = this.rangeOf(pane);
       const share = (valueAt(pane.map, at.x, at.y) - low) / (high - low);
