@@ -732,6 +732,7 @@ def test_a_photo_comes_from_the_camera_and_from_the_clipboard(visit: Callable[..
     photo.get_by_label("Paste from clipboard").click()
     page.locator("#tabs").get_by_role("tab", name="Statistics").click()
     expect(page.locator("#numbers")).to_contain_text("160 × 128")
+    expect(page.locator("#stop")).to_have_text("Stop")  # though no photo came when one was taken off
 
 
 def test_one_visitors_download_keeps_nobody_waiting(visit: Callable[..., Visitor]) -> None:

@@ -376,6 +376,8 @@ class EstimatePage:
     ) -> Iterator[dict[Any, Any]]:
         if photo and photo != actions.shown_photo(self.sessions.of(request)) and self._at_once(model):
             yield from self._estimate(request, photo, model, checkpoint, **views)
+        else:
+            yield {}  # Gradio empties all outputs of a generator that yields nothing
 
     def _at_once(self, model: str) -> bool:
         """Whether `model` runs as soon as a photo comes: it is small, or loaded, and needs no download."""
