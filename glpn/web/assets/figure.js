@@ -225,9 +225,10 @@ function turned(camera, turn, tilt = 0, zoom = 1) {
 // Once in a visit the scene swings a little and comes back, so that it is seen to be one. A touch of it ends that.
 function nudge() {
   if (window.glpnNudged || window.matchMedia("(prefers-reduced-motion: reduce)").matches) return;
-  window.glpnNudged = true;
   const key = scenes(plot.layout)[0];
-  const own = structuredClone(plot.layout[key].camera);
+  const own = structuredClone(plot.layout[key]?.camera);
+  if (!own) return; // a newer figure is being drawn
+  window.glpnNudged = true;
   let share = 0;
   let before = performance.now();
   nudged = own;
