@@ -43,7 +43,10 @@ def cache(tmp_path):
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium, with WebGL in software and a camera that shows a clock; its contexts are patient."""
+    """The system's Chromium, with WebGL in software and a camera that shows a clock; its contexts are patient.
+
+    A photo sways only where a test asks for it: drawn in software, each open page would keep a core busy.
+    """
     ARTIFACTS.mkdir(exist_ok=True)
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
@@ -51,7 +54,7 @@ def browser() -> Iterator[Browser]:
         new_context = browser.new_context
 
         def patient(**options: Any) -> BrowserContext:
-            context = new_context(**options)
+            context = new_context(**{"reduced_motion": "reduce"} | options)
             context.set_default_timeout(PATIENCE_MS)
             return context
 

@@ -15,6 +15,7 @@ import pytest
 from photo3d_support import BOX_M, bar_middle, box_photo
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page
+from web_support import PHONE
 
 from glpn.scene import effects, layers, motion, photo3d, stereo
 
@@ -98,7 +99,7 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context(viewport={"width": 800, "height": 760})
+    context = browser.new_context(viewport={"width": 800, "height": 760}, reduced_motion="no-preference")
     yield context
     context.close()
 
@@ -260,7 +261,7 @@ def test_it_pauses_off_screen(context: BrowserContext, site: Site) -> None:
 
 
 def test_a_finger_scrolls_the_page_until_the_scene_is_tapped(browser: Browser, site: Site) -> None:
-    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    context = browser.new_context(reduced_motion="no-preference", **PHONE)
     page = opened(context, site.url)
     box = page.locator(".photo3d-stage").bounding_box()
     assert box is not None and box["width"] <= 366
@@ -298,7 +299,7 @@ def test_a_finger_scrolls_the_page_until_the_scene_is_tapped(browser: Browser, s
 
 
 def test_the_phones_tilt_is_followed_after_a_tap(browser: Browser, site: Site) -> None:
-    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    context = browser.new_context(reduced_motion="no-preference", **PHONE)
     page = context.new_page()
     page.add_init_script(
         "DeviceOrientationEvent.requestPermission = async () => { window.asked = true; return answer; }"
@@ -467,7 +468,7 @@ def test_one_html_file_moves_offline(context: BrowserContext, browser: Browser, 
     data, name = bytes_of(page, "send.page(view, {title: 'A <room> & more'})")
     assert name == "office_3d.html" and len(data) <= 1_500_000
     (tmp_path / name).write_bytes(data)
-    offline = browser.new_context(offline=True)
+    offline = browser.new_context(offline=True, reduced_motion="no-preference")
     alone = offline.new_page()
     requests: list[str] = []
     alone.on("request", lambda request: requests.append(request.url[:40]))

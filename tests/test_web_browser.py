@@ -120,11 +120,12 @@ def visit(browser: Browser, profile: BrowserContext, address: str) -> Iterator[C
         return visitors[-1]
 
     yield new
+    problems = [problem for visitor in visitors for problem in visitor.problems]  # a page that closes loads no more
     for visitor in visitors:
         visitor.page.close()
     for context in contexts:
         context.close()
-    assert not [problem for visitor in visitors for problem in visitor.problems]
+    assert not problems
     assert not [url for visitor in visitors for url in visitor.foreign]
 
 
@@ -178,7 +179,7 @@ def center_of_canvas(page: Page) -> list[int]:
 
 
 def test_the_first_visit_opens_with_a_photo_that_moves_and_needs_no_plotly(visit: Callable[..., Visitor]) -> None:
-    visitor = visit(fresh=True)
+    visitor = visit(fresh=True, reduced_motion="no-preference")
     page, asked = visitor.page, []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(visitor.address)
@@ -295,7 +296,7 @@ def test_the_viewing_angle_survives_colors_texture_detail_and_shape(visit: Calla
 
 
 def test_on_a_phone_swipes_scroll_the_page_until_the_scene_is_tapped(visit: Callable[..., Visitor]) -> None:
-    visitor = visit(**PHONE)
+    visitor = visit(reduced_motion="no-preference", **PHONE)
     page = visitor.open("?tab=3d&detail=draft")
     page.wait_for_function(DRAWN_3D)
     # The scene swings once, and is back where it was.
