@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 from tqdm import tqdm
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     clip = open_clip(args.clip, max_seconds=args.max_seconds)
     use_available_cores()
     estimator = load_estimator(args.model)
+    started = time.monotonic()
     with tqdm(total=clip.frames, unit=" frames", disable=not sys.stderr.isatty()) as bar:
         result = estimate_video(
             clip,
@@ -48,11 +50,11 @@ def run(args: argparse.Namespace) -> int:
             settings=VideoSettings(smoothing=args.smoothing, max_side=args.max_side, look=Look(colors=args.colors)),
             progress=lambda done, expected: bar.update(done - bar.n),
         )
-        seconds = bar.format_dict["elapsed"]
+    seconds = time.monotonic() - started
     for note in result.notes:
         print(f"Note: {note}", file=sys.stderr)
     before, after = result.flicker
-    print(f"{result.frames} frames, {result.frames / max(seconds, 1e-9):.1f} per second")
+    print(f"{result.frames} frames, {result.frames / seconds:.1f} per second")
     print(f"Colors from {result.uncertainty.span(*result.range_m)}")
     print(f"Flicker where the picture stands still: {before:.2f} % before smoothing, {after:.2f} % after")
     for path in result.files.values():
