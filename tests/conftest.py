@@ -3,7 +3,8 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -11,9 +12,14 @@ from hub_server import serving, use
 from huggingface_hub import constants
 from hypothesis import settings
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
-from web_support import ARTIFACTS, CHROMIUM, PATIENCE_MS
+from web_support import ARTIFACTS, CHROMIUM, PATIENCE_MS, FakeStore
 
 from glpn.model.device import available_cores
+from glpn.zoo import Zoo
+
+if TYPE_CHECKING:
+    from glpn.web.runner import Engine
+    from glpn.web.session import Session
 
 
 def pytest_configure() -> None:
@@ -39,6 +45,23 @@ def server(monkeypatch):
 def cache(tmp_path):
     """An empty Hub cache."""
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def engine() -> "Engine":
+    """What the page runs on, with `FakeEstimator` for every variant."""
+    from glpn.web.runner import Engine, Host  # Gradio is for the tests that need it
+
+    zoo = Zoo.load()
+    return Engine(zoo, FakeStore(zoo), host=Host())
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> "Session":
+    """A visitor's own room, empty."""
+    from glpn.web.session import Session
+
+    return Session(tmp_path / "sessions")
 
 
 @pytest.fixture(scope="module")

@@ -55,17 +55,6 @@ from glpn.zoo import Zoo
 PHOTO = str(SAMPLES[0].photo)
 
 
-@pytest.fixture
-def engine() -> Engine:
-    zoo = Zoo.load()
-    return Engine(zoo, FakeStore(zoo), host=Host())
-
-
-@pytest.fixture
-def session(tmp_path: Path) -> Session:
-    return Session(tmp_path)
-
-
 def run(session: Session, engine: Engine, photo: str | None = PHOTO, model: str = VARIANT, **choices: Any) -> list[Any]:
     """Estimate and draw the depth as the page does; returns the progress, and at last what is shown."""
     chosen = Choices(**choices)

@@ -45,17 +45,6 @@ def zipped(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def engine() -> Engine:
-    zoo = Zoo.load()
-    return Engine(zoo, FakeStore(zoo), host=Host())
-
-
-@pytest.fixture
-def session(tmp_path: Path) -> Session:
-    return Session(tmp_path / "sessions")
-
-
 def test_a_zip_is_listed_by_names_alone(zipped: Path) -> None:
     listed = list_photos([zipped])
     assert [photo.stem for photo in listed.photos] == ["a", "a-2", "b", "c", "broken"]

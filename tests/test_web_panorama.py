@@ -10,16 +10,15 @@ import pytest
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 from test_panorama import photo_of, room
-from web_support import ARTIFACTS, DESKTOP, PHONE, FakeStore, served
+from web_support import ARTIFACTS, DESKTOP, PHONE, served
 
 from glpn.errors import Cancelled, GLPNError, PhotoNotFound, PhotoUnreadable
 from glpn.panorama import VIEWS
 from glpn.scene.depth_files import read_depth
 from glpn.web.choices import Choices
 from glpn.web.pages.panorama import estimate_around, why
-from glpn.web.runner import Engine, Host
+from glpn.web.runner import Engine
 from glpn.web.session import Session
-from glpn.zoo import Zoo
 
 XMP = b'<x xmlns:GPano="http://ns.google.com/photos/1.0/panorama/" GPano:ProjectionType="equirectangular"/>'
 
@@ -28,17 +27,6 @@ def picture(path: Path, *, stated: bool = False) -> str:
     """Write the room all around, 512 × 256, with or without the metadata of a 360° photo."""
     Image.fromarray(photo_of(room(256)).rgb).save(path, quality=95, **({"xmp": XMP} if stated else {}))
     return str(path)
-
-
-@pytest.fixture
-def engine() -> Engine:
-    zoo = Zoo.load()
-    return Engine(zoo, FakeStore(zoo), host=Host())
-
-
-@pytest.fixture
-def session(tmp_path: Path) -> Session:
-    return Session(tmp_path / "sessions")
 
 
 def run(session: Session, engine: Engine, folder: Path, path: str | None) -> list[dict[str, Any]]:

@@ -14,7 +14,9 @@ const [empty, stage, canvas, cross, read, hint, said] = [
 const bar = { ramp: place.querySelector(".depth-ramp"), ticks: place.querySelector(".depth-ticks") };
 bar.mark = place.querySelector(".depth-mark");
 const assets = new URL(place.dataset.assets, document.baseURI);
-const tools = Promise.all(["depth_map.js", "metres.js"].map((name) => import(new URL(name, assets))));
+const tools = Promise.all(
+  ["depth_map.js", "metres.js", "photo3d_renderer.js"].map((name) => import(new URL(name, assets))),
+);
 const FOV = { least: 30, most: 110, first: 90 }; // degrees, along the longer side
 const TALLEST = 85; // degrees up and down
 const VERTEX = `
@@ -44,30 +46,19 @@ let drag = null;
 
 // ------------------------------------------------------------------------------------------------------- the picture
 
-function setUp() {
+function setUp({ programOf }) {
   gl = canvas.getContext("webgl2", { alpha: false }) || canvas.getContext("webgl", { alpha: false });
   if (!gl) {
     flat = true;
     said.textContent = "This browser has no WebGL, so the photo is shown flat, as it is stored.";
     return;
   }
-  const program = gl.createProgram();
-  for (const [kind, source] of [
-    [gl.VERTEX_SHADER, VERTEX],
-    [gl.FRAGMENT_SHADER, FRAGMENT],
-  ]) {
-    const shader = gl.createShader(kind);
-    gl.shaderSource(shader, source);
-    gl.compileShader(shader);
-    gl.attachShader(program, shader);
-  }
-  gl.linkProgram(program);
+  const program = programOf(gl, VERTEX, FRAGMENT, ["corner"]);
   gl.useProgram(program);
   gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
   gl.bufferData(gl.ARRAY_BUFFER, new Float32Array([-1, -1, 1, -1, -1, 1, 1, 1]), gl.STATIC_DRAW);
-  const corner = gl.getAttribLocation(program, "corner");
-  gl.enableVertexAttribArray(corner);
-  gl.vertexAttribPointer(corner, 2, gl.FLOAT, false, 0, 0);
+  gl.enableVertexAttribArray(0);
+  gl.vertexAttribPointer(0, 2, gl.FLOAT, false, 0, 0);
   gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
   gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR);
   gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_S, "drawBuffers" in gl ? gl.REPEAT : gl.CLAMP_TO_EDGE);
@@ -176,14 +167,14 @@ async function show() {
   const value = props.value;
   if (!value || value.key === shown?.value.key) return;
   try {
-    const [{ loadMap, valueAt }, { metres }] = await tools;
+    const [{ loadMap, valueAt }, { metres }, renderer] = await tools;
     const photo = Object.assign(new Image(), { src: value.photoUrl });
     const [map] = await Promise.all([loadMap(value.depthUrl), photo.decode()]);
     if (value !== props.value) return;
     shown = { value, photo, map, valueAt, metres };
     place.hidden = false;
     empty.hidden = true;
-    if (!gl && !flat) setUp();
+    if (!gl && !flat) setUp(renderer);
     Object.assign(view, { yaw: 0, pitch: 0, fov: FOV.first });
     at = null;
     const touch = window.matchMedia("(pointer: coarse)").matches;
@@ -309,8 +300,8 @@ place.querySelector(".depth-tools").addEventListener("click", (event) => {
   if (shown) acts[event.target.closest("button")?.dataset.act]?.();
 });
 canvas.addEventListener("webglcontextlost", (event) => event.preventDefault()); // asks for the context back
-canvas.addEventListener("webglcontextrestored", () => {
-  setUp();
+canvas.addEventListener("webglcontextrestored", async () => {
+  setUp((await tools)[2]);
   upload();
 });
 document.addEventListener("glpn:look", (event) => shown && paint(event.detail));

@@ -60,6 +60,25 @@ function drawnInSoftware() {
   }
   return software;
 }
+// Compile shaders to a program whose `attributes` have the locations 0, 1, …
+export function programOf(gl, vertex, fragment, attributes) {
+  const program = gl.createProgram();
+  for (const [kind, source] of [
+    [gl.VERTEX_SHADER, vertex],
+    [gl.FRAGMENT_SHADER, fragment],
+  ]) {
+    const shader = gl.createShader(kind);
+    gl.shaderSource(shader, source);
+    gl.compileShader(shader);
+    gl.attachShader(program, shader);
+  }
+  attributes.forEach((name, location) => gl.bindAttribLocation(program, location, name));
+  gl.linkProgram(program);
+  if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost()) {
+    throw new NoWebGL(`the shaders don't compile: ${gl.getProgramInfoLog(program)}`);
+  }
+  return program;
+}
 
 export class Renderer {
   // Raises NoWebGL where the browser has none.
@@ -79,22 +98,7 @@ export class Renderer {
   // Make what lives on the graphics card; also after a lost context came back.
   setUp() {
     const { gl } = this;
-    const program = gl.createProgram();
-    for (const [kind, source] of [
-      [gl.VERTEX_SHADER, VERTEX],
-      [gl.FRAGMENT_SHADER, FRAGMENT],
-    ]) {
-      const shader = gl.createShader(kind);
-      gl.shaderSource(shader, source);
-      gl.compileShader(shader);
-      gl.attachShader(program, shader);
-    }
-    gl.bindAttribLocation(program, 0, "place");
-    gl.bindAttribLocation(program, 1, "near");
-    gl.linkProgram(program);
-    if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost()) {
-      throw new NoWebGL(`the shaders don't compile: ${gl.getProgramInfoLog(program)}`);
-    }
+    const program = programOf(gl, VERTEX, FRAGMENT, ["place", "near"]);
     gl.useProgram(program);
     this.uniform = new Proxy({}, { get: (kept, name) => (kept[name] ??= gl.getUniformLocation(program, name)) });
     this.buffers = Object.fromEntries(
