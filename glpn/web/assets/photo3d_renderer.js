@@ -72,7 +72,7 @@ export function programOf(gl, vertex, fragment, attributes) {
     gl.compileShader(shader);
     gl.attachShader(program, shader);
   }
-  attributes.forEach((name, location) => gl.bindAttribLocation(program, location, name));
+  for (const [location, name] of attributes.entries()) gl.bindAttribLocation(program, location, name);
   gl.linkProgram(program);
   if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost()) {
     throw new NoWebGL(`the shaders don't compile: ${gl.getProgramInfoLog(program)}`);
