@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, expect
 from web_support import ARTIFACTS, DESKTOP, PATIENCE_MS, PHONE, served
 
 from glpn.scene.photo3d import TEXT_KEY
@@ -76,9 +76,13 @@ class Visitor:
         self.address = address
         self.problems: list[str] = []
         self.foreign: list[str] = []
-        self.page.on("console", lambda said: self.problems.append(said.text) if said.type == "error" else None)
+        self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.on("request", lambda request: self._note(request.url))
+
+    def _hear(self, said: ConsoleMessage) -> None:
+        if said.type == "error":
+            self.problems.append(f"{said.text} ({said.location['url']})")
 
     def _note(self, url: str) -> None:
         if not url.startswith((self.address, "data:", "blob:")):

@@ -941,3 +941,23 @@ def test_each_texture_of_the_scene_is_a_trace_of_its_own() -> None:
         json.loads(drawing.surface(result, Look(texture=texture, detail="draft"))) for texture in ("photo", "depth")
     ]
     assert [figure["data"][0]["uid"] for figure in drawn] == ["photo", "depth"]
+
+
+def test_nobody_is_sent_half_a_picture(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two tabs draw one result at once: the browser may fetch what the first named while the second writes it again."""
+    result, folder, write, seen = actions.example(SAMPLES[0]), session.folder, Path.write_bytes, []
+
+    def write_slowly(path: Path, data: bytes) -> int:
+        write(path, data[: len(data) // 2])
+        for picture in (file for file in folder.iterdir() if not file.name.startswith(".")):
+            seen.append(picture.suffix)
+            with Image.open(picture) as image:
+                image.load()  # raises for half a file
+        return write(path, data)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    monkeypatch.setattr(Path, "write_bytes", write_slowly)
+    drawing.depth(result, Look(), folder)
+    (folder / f"{result.token}-depth.png").unlink()
+    drawing.depth(result, Look(), folder, spread=np.ones(result.prediction.size, np.float32))
+    assert ".jpg" in seen

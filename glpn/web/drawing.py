@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from glpn.files import write_atomically
 from glpn.scene import effects, figures, photo3d
 from glpn.scene.certainty import UNSURE
 from glpn.scene.geometry import RANGES, depth_range
@@ -43,8 +44,8 @@ def pictures(result: Result, folder: Path, *, url: str = FILE_URL) -> tuple[str,
     if not depth.exists():
         prediction = result.prediction
         scene = photo3d.prepare(result.photo.rgb, prediction.depth_m, prediction.camera, side=PICTURE_SIDE)
-        photo.write_bytes(_jpeg(scene.rgb))
-        depth.write_bytes(photo3d.depth_png(scene, limit=DEPTH_BYTES))
+        write_atomically(photo, _jpeg(scene.rgb))  # two tabs may ask at once, and what one names is fetched
+        write_atomically(depth, photo3d.depth_png(scene, limit=DEPTH_BYTES))
     return tuple(url + (file.name if url.endswith("/") else str(file)) for file in (photo, depth))  # type: ignore[return-value]
 
 
@@ -146,7 +147,7 @@ def maps(
 
 
 def _written(path: Path, data: bytes) -> str:
-    path.write_bytes(data)
+    write_atomically(path, data)
     return html.file_url(path)
 
 
