@@ -218,6 +218,22 @@ class TestMeasure:
         assert re.fullmatch(r"\d\.\d m ± \d\.\d", drawn["text"])
         assert drawn["text"] in measuring.shown(session)["distances"]
 
+    def test_an_answer_that_another_click_overtakes_shows_what_that_click_left(
+        self, session: Session, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run(session, engine)
+        measuring.pick(session, 100, 400)
+        pictures = drawing.pictures
+
+        def overtaken(*of: Any, **how: Any) -> tuple[str, str]:
+            measuring.clear(session)
+            return pictures(*of, **how)
+
+        monkeypatch.setattr(drawing, "pictures", overtaken)
+        drawn = measuring.shown(session)
+        assert drawn["measure"]["shapes"] == []
+        assert drawn["distances"] == f"<p>{measuring.HINTS['distance']}</p>"
+
     def test_a_click_outside_counts_as_the_border(self, session: Session, engine: Engine) -> None:
         run(session, engine)
         measuring.pick(session, -5, 1e9)

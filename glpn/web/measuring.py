@@ -213,11 +213,17 @@ def spread_at(session: Session, point: Point) -> float | None:
 
 
 def shown(session: Session) -> dict[str, Any]:
-    """Return what the Measure tab shows: the photo with its marks, and the table."""
-    if session.result is None:
-        return {"measure": None, "distances": ""}
-    table = rows(session)
-    return {"measure": _drawn(session, table), "distances": _table(session, table)}
+    """Return what the Measure tab shows: the photo with its marks, and the table.
+
+    If another click changes the marks meanwhile, the answer to that one may be the first to arrive: draw anew.
+    """
+    while session.result is not None:
+        before = session.marks
+        table = rows(session)
+        drawn = {"measure": _drawn(session, table), "distances": _table(session, table)}
+        if session.marks == before:
+            return drawn
+    return {"measure": None, "distances": ""}
 
 
 def lines(session: Session) -> Iterator[tuple[np.ndarray, str]]:

@@ -77,7 +77,7 @@ def build_demo(zoo: Zoo, store: Store, *, host: Host | None = None, model: str =
             with gr.Tab("About", id="about") as about_tab:
                 about(zoo)
         tabs = (estimate_tab, compare_tab, evaluate_tab, many_tab, video_tab, around_tab, live_tab, zoo_tab, about_tab)
-        link.follow(tabs)
+        link.follow(tabs, sessions)
         around.offered_on(estimate.photo, estimate.around, pages)
         groups = [page.colors for page in (estimate, compare, evaluate, many, video, around)]
         for group in groups:

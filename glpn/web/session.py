@@ -141,6 +141,7 @@ class Session:
     has_room: Callable[[], bool] = lambda: True  # asked before files are written on the visitor's demand
     _folder: Path | None = None
     _ended: bool = True
+    _first_tabs: set[str] = field(default_factory=set)
 
     @contextmanager
     def job(self) -> Iterator[threading.Event]:
@@ -160,6 +161,16 @@ class Session:
         finally:
             if self.stop is stop:
                 self._ended = True
+
+    def opens(self, tab: str, first: str) -> bool:
+        """Whether `tab` is opened now. Of the `first` in its row the page tells once by itself.
+
+        On a busy machine it may do so after the page was opened at the tab that a link names; that is then forgotten.
+        """
+        if tab == first and first not in self._first_tabs:
+            self._first_tabs.add(first)
+            return self.result is None
+        return True
 
     @property
     def busy(self) -> bool:

@@ -287,6 +287,8 @@ class EstimatePage:
 
     def _open_tab(self, request: gr.Request, data: gr.EventData, **views: Any) -> dict[Any, Any]:
         session, choices, tab = self.sessions.of(request), choices_of(**views), data.target.id
+        if not session.opens(tab, Choices.tab):
+            return {}
         shown = actions.draw(session, tab, choices) if session.result else {}
         return self._named(shown) | {self.tab: tab} | self._colors_shown(tab, choices)
 

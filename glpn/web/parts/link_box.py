@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from glpn.web.choices import PAGES
+from glpn.web.session import Sessions
 
 from .events import on
 
@@ -42,12 +43,14 @@ class LinkBox:
             )
             gr.Button("Close", size="sm", elem_id="link-close", scale=0, min_width=64)
 
-    def follow(self, tabs: Iterable[gr.Tab]) -> None:
+    def follow(self, tabs: Iterable[gr.Tab], sessions: Sessions) -> None:
         """Remember which of the page's top tabs is open."""
+        self.sessions = sessions
         on([tab.select for tab in tabs], self._opened, None, self.page, trigger_mode="multiple")
 
-    def _opened(self, data: gr.EventData) -> Any:
-        return data.target.id
+    def _opened(self, request: gr.Request, data: gr.EventData) -> Any:
+        page = data.target.id
+        return page if self.sessions.of(request).opens(page, PAGES[0]) else gr.skip()
 
     def wire(self, text: Callable[..., str], inputs: Mapping[str, Any]) -> None:
         """Show `text(request, page=…, **inputs)`, a query string, as a link, and copy it."""
