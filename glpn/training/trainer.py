@@ -408,10 +408,10 @@ def _write(path: Path, write: Callable[[Path], object]) -> None:
             write(part)
     except (OSError, RuntimeError) as error:  # torch reports a short write as a RuntimeError
         full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-        raise TrainingError(
-            f"{path} can't be written: {'the disk is full' if full else error}. Free some space; "
-            f"{'the one before is unharmed' if path.exists() else 'nothing was lost but this file'}."
-        ) from error
+        reason = "the disk is full" if full else str(error).rstrip(".")
+        cure = "Free some space" if full else "Check that its folder is there and takes files"
+        kept = "the one before is unharmed" if path.exists() else "nothing was lost but this file"
+        raise TrainingError(f"{path} can't be written: {reason}. {cure}; {kept}.") from error
 
 
 def _recompute_blocks(network: nn.Module) -> None:
