@@ -189,6 +189,16 @@ def test_every_event_is_guarded_private_and_gets_what_its_handler_takes(demo):
 
 
 @unclosed
+def test_a_photo_that_comes_is_two_events(demo):
+    """From the photo to its result; each event costs a tenth of what the embedded network does."""
+    [photo] = [key for key, block in demo.blocks.items() if getattr(block, "elem_id", None) == "photo"]
+    [first] = [function for function in demo.fns.values() if any(target[0] == photo for target in function.targets)]
+    after = [function for function in demo.fns.values() if function.trigger_after == first._id]
+    assert [function.name for function in after if not function.trigger_only_on_failure] == ["_finish"]
+    assert [function.name for function in after if not function.trigger_only_on_success] == ["_put_back"]
+
+
+@unclosed
 def test_on_guards_hides_and_passes_by_name(tmp_path):
     seen = []
 

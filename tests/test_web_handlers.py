@@ -4,10 +4,12 @@ import asyncio
 import gc
 import json
 import re
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote
 
@@ -32,13 +34,14 @@ from glpn.errors import (
     VariantNotTrained,
 )
 from glpn.evaluation.metrics import METRICS
+from glpn.photo import Photo, load_photo
 from glpn.prediction import DepthPrediction
 from glpn.scale import Scale
 from glpn.scene.export import FORMATS, estimated_bytes
 from glpn.scene.look import Look
 from glpn.scene.measuring import measure
 from glpn.scene.photo3d import TEXT_KEY
-from glpn.web import actions, drawing, measuring
+from glpn.web import actions, decoded, drawing, measuring, memory, runner
 from glpn.web.choices import TABS, Choices
 from glpn.web.guard import OUR_FAULT, plain_errors
 from glpn.web.jobs import Progress, follow
@@ -71,6 +74,7 @@ class TestEstimate:
         assert "rooms-b0" in last["status"]
         assert "67° (from EXIF)" in last["status"]
         assert session.result is not None
+        assert session.result.line is session.result.line  # made once
         assert session.result.prediction.size == session.result.photo.rgb.shape[:2]
 
     def test_a_field_of_view_replaces_exif(self, session: Session, engine: Engine) -> None:
@@ -183,6 +187,59 @@ def test_photo_and_depth_are_two_small_files_for_all_tabs(session: Session, engi
     sizes = [path.stat().st_size for path in session.folder.iterdir()]
     assert len(sizes) == 2
     assert sum(sizes) <= drawing.PHOTO_BYTES + drawing.DEPTH_BYTES
+
+
+def test_a_photo_is_decoded_once_for_its_thumbnail_and_its_estimate(
+    session: Session, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was decoded for the one is taken for the other if it is the same photo, large enough, and not forgotten."""
+    photo, other, loaded = tmp_path / "own.jpg", tmp_path / "other.jpg", []
+    Image.new("RGB", (2400, 1800), "gray").save(photo)
+    Image.new("RGB", (2400, 1800), "teal").save(other)
+
+    def load(path: str, **options: Any) -> Photo:
+        loaded.append(path)
+        return load_photo(path, **options)
+
+    monkeypatch.setattr(decoded, "load_photo", load)
+    monkeypatch.setattr(runner, "load_photo", load)
+
+    def loads(*, small: bool = False, forget: bool = False, of: Path = photo) -> int:
+        loaded.clear()
+        engine.decoded.leave(str(of), (lambda size: (30, 40)) if small else engine.least_shown)
+        if forget:
+            engine.decoded.forget()
+        run(session, engine, str(photo))
+        assert session.present.photo.rgb.shape == (750, 1000, 3)
+        return len(loaded)
+
+    assert (loads(), loads(small=True), loads(of=other), loads(forget=True)) == (1, 2, 2, 2)
+    loaded.clear()
+    run(session, engine, str(photo))
+    assert loaded == [str(photo)]
+    (tmp_path / "bad.jpg").write_bytes(photo.read_bytes()[:300])
+    with pytest.raises(PhotoError):
+        engine.decoded.leave(str(tmp_path / "bad.jpg"), engine.least_shown)
+    assert engine.decoded.take(str(tmp_path / "bad.jpg"), engine.least_shown) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is left to the system")
+def test_freed_memory_is_given_back_only_where_it_is_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    trimmed: list[int] = []
+
+    def mallinfo2() -> memory._Heap:
+        return memory._Heap(fordblks=50)
+
+    def trims(library: object, **options: int) -> bool:
+        trimmed.clear()
+        monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: library)
+        memory.give_back_memory(**options)
+        return bool(trimmed)
+
+    glibc = SimpleNamespace(malloc_trim=trimmed.append, mallinfo2=mallinfo2)
+    assert trims(glibc) and trims(glibc, kept_bytes=49) and not trims(glibc, kept_bytes=50)
+    older = SimpleNamespace(malloc_trim=trimmed.append)
+    assert trims(older, kept_bytes=50)
 
 
 def test_a_large_photo_is_shown_small_and_exported_whole(session: Session, engine: Engine, tmp_path: Path) -> None:

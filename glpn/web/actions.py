@@ -89,9 +89,7 @@ def shown_photo(session: Session) -> str | None:
 def status(session: Session, engine: Engine) -> str:
     if session.result is None:
         return html.notices([NO_RESULT])
-    result = session.result
-    line = html.status_line(result.prediction, result.uncertainty, cached=result.sample is not None)
-    return line + html.notices(stranger_to(result))
+    return session.result.line + html.notices(stranger_to(session.result))
 
 
 def stranger_to(result: Result) -> tuple[str, ...]:
@@ -142,10 +140,7 @@ def change_camera(session: Session, engine: Engine, choices: Choices) -> None:
 
 
 def estimate(session: Session, engine: Engine, photo: str | None, model: str, choices: Choices) -> Iterator[Shown]:
-    """Run `model` on `photo`; yields the progress. The session holds the result then, and `draw` shows it.
-
-    What a generator yields last is sent twice, so nothing large is.
-    """
+    """Run `model` on `photo`; yields the progress. The session holds the result then, and `draw` shows it."""
     spec = engine.check(model)
     if not photo:
         raise PhotoNotFound("There is no photo yet. Drop one, take one, or choose a sample.")
@@ -155,7 +150,6 @@ def estimate(session: Session, engine: Engine, photo: str | None, model: str, ch
             follow(lambda report, stopped: engine.estimate(model, photo, choices, report=report, stopped=stopped), stop)
         )
     session.show(Result(prediction=prediction, spec=spec, source=photo))
-    yield {"progress": ""}
 
 
 def files(session: Session, choices: Choices, *, ready: str | None = None) -> Shown:

@@ -105,7 +105,12 @@ def with_defaults(components: Sequence[Any], values: Sequence[Any]) -> list[Any]
 def carries_files(component: Any) -> bool:
     """Whether a value of `component` may name a file, whatever kind of component it is."""
     model = getattr(component, "data_model", None)
-    return model is not None and "path" in str(model.model_json_schema())
+    return model is not None and _names_a_path(model)
+
+
+@functools.cache
+def _names_a_path(model: Any) -> bool:
+    return "path" in str(model.model_json_schema())
 
 
 def _plain(error: Exception) -> str:

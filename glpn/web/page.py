@@ -94,7 +94,12 @@ def build_demo(zoo: Zoo, store: Store, *, host: Host | None = None, model: str =
     unread.bound(demo._queue)
     sparing(demo)
     guard_values(demo, uploads)
-    uploads.forget = lambda: forget_files(demo)
+
+    def forget() -> None:
+        forget_files(demo)
+        engine.decoded.forget()
+
+    uploads.forget = forget
     demo.description = ABOUT  # of gradio_api/openapi.json
     demo.glpn = App(engine, sessions, uploads, first)
     return demo

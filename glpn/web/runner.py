@@ -18,7 +18,7 @@ from glpn.exif import camera_from_exif
 from glpn.hub import megabytes
 from glpn.hub.probe import Probe, reachable
 from glpn.model.placement import borrows_card
-from glpn.photo import Photo, load_photo
+from glpn.photo import Photo, Size, load_photo
 from glpn.prediction import DepthPrediction
 from glpn.scene.certainty import RUNS, relative_spread
 from glpn.scene.geometry import resize_rgb
@@ -29,8 +29,9 @@ from glpn.zoo.locate import is_cached
 from . import gpu
 from .address import LOOPBACK_NAMES, checked_root_path
 from .choices import Choices
+from .decoded import Decoded
 from .jobs import Progress, Report, Stopped
-from .memory import give_back_memory
+from .memory import KEPT_BYTES, give_back_memory
 from .parts.html import UNTRAINED_HELP
 from .turns import LONGEST_S, Turns
 
@@ -130,6 +131,7 @@ class Engine:
         self.host = host
         self.seconds: dict[str, float] = {}  # per variant, of its last standard run
         self.turns = Turns()
+        self.decoded = Decoded()
         published = next((spec.source.repo_id for spec in zoo.ready if spec.source.repo_id), None)
         self.hub = Probe(lambda: bool(published and reachable(published)))
 
@@ -191,7 +193,7 @@ class Engine:
                 # Decoded now, not before: whoever waits holds no photo in memory.
                 report(Progress(f"Estimating depth with {model}.", limit_s=LONGEST_S))
                 whole = whole or choices.res == "native"
-                loaded = load_photo(str(photo)) if whole else _load_shown(str(photo), estimator.spec)
+                loaded = load_photo(str(photo)) if whole else self._load_shown(str(photo), estimator.spec)
                 if stopped():
                     raise Cancelled("Stopped.")
                 camera, notes = _camera(choices, loaded, estimator.spec)
@@ -206,7 +208,7 @@ class Engine:
                 )
                 notes = (*notes, *gpu.told(prediction.seconds, lent=lent))
                 prediction = bounded(replace(prediction, photo=loaded, notes=prediction.notes + notes))
-        give_back_memory()
+        give_back_memory(kept_bytes=KEPT_BYTES)
         if choices.res == "standard" and not choices.flip:
             self.seconds[model] = prediction.seconds
         return prediction
@@ -241,6 +243,21 @@ class Engine:
                 spread = relative_spread(small, estimate, estimator.spec.working_short_side)
         size = within(spread.shape, SPREAD_MAP_SIDE)
         return np.asarray(Image.fromarray(spread).resize(size[::-1], Image.Resampling.BOX))
+
+    def least_shown(self, size: Size) -> Size:
+        """Return what page and networks need at the least of a photo of `size`, (height, width)."""
+        return shown_size(size, max(spec.working_short_side for spec in self.zoo.ready))
+
+    def _load_shown(self, photo: str, spec: ModelSpec) -> Photo:
+        """Load a photo at what page and network need; a large JPEG is decoded at a fraction of its size."""
+
+        def least(size: Size) -> Size:
+            return shown_size(size, spec.working_short_side)
+
+        loaded = self.decoded.take(photo, least) or load_photo(photo, at_least=least)
+        if loaded.rgb.shape[0] * loaded.rgb.shape[1] <= MAX_SHOWN_PIXELS:
+            return loaded
+        return replace(loaded, rgb=resize(loaded.rgb, least(loaded.size)), source=photo)
 
     def in_turn(self, work: Callable[[], T], sentence: str, *, report: Report, stopped: Stopped) -> T:
         """Return `work()`, which takes memory as an estimate does, run when its turn among them has come."""
@@ -311,19 +328,12 @@ def with_camera(prediction: DepthPrediction, spec: ModelSpec, choices: Choices) 
     return replace(prediction, depth_m=prediction.raw_depth_m * np.float32(scale), camera=camera, scale=scale)
 
 
-def _load_shown(photo: str, spec: ModelSpec) -> Photo:
-    """Load a photo at what page and network need; a large JPEG is decoded at a fraction of its size."""
-
-    def least(size: tuple[int, int]) -> tuple[int, int]:
-        height, width = size
-        pixels = min(1.0, (SHOWN_PIXELS / (height * width)) ** 0.5)
-        factor = min(1.0, max(pixels, spec.working_short_side / min(size)))
-        return round(height * factor), round(width * factor)
-
-    loaded = load_photo(photo, at_least=least)
-    if loaded.rgb.shape[0] * loaded.rgb.shape[1] <= MAX_SHOWN_PIXELS:
-        return loaded
-    return replace(loaded, rgb=resize(loaded.rgb, least(loaded.size)), source=photo)
+def shown_size(size: Size, short_side: int) -> Size:
+    """Return (height, width) of a photo of `size` with SHOWN_PIXELS, or more if `short_side` pixels take more."""
+    height, width = size
+    pixels = min(1.0, (SHOWN_PIXELS / (height * width)) ** 0.5)
+    factor = min(1.0, max(pixels, short_side / min(size)))
+    return round(height * factor), round(width * factor)
 
 
 def _camera(choices: Choices, photo: Photo, spec: ModelSpec) -> tuple[Camera, tuple[str, ...]]:

@@ -173,7 +173,7 @@ def launch(demo: gr.Blocks, **options: Any) -> str:
     models = [spec.id for spec in app.engine.zoo]
     preview = Middleware(Preview, models=models, root_path=host.root_path)
     compress = Middleware(GZipMiddleware, compresslevel=6)  # the page itself, which Gradio sends plain
-    thumbnails = Middleware(Thumbnails, uploads=app.uploads)
+    thumbnails = Middleware(Thumbnails, uploads=app.uploads, decoded=app.engine.decoded, least=app.engine.least_shown)
     below = Middleware(Below, path=urlsplit(host.root_path).path)
     if os.environ.get(MCP, "").lower() == "true":
         _prepare_tools(app.uploads.root)

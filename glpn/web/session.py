@@ -8,6 +8,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from glpn.scene.uncertainty import Uncertainty, of_prediction
 from glpn.zoo import ModelSpec
 
 from .memory import give_back_memory
+from .parts import html
 from .uploads import Uploads
 
 IDLE_SECONDS = 3600
@@ -62,6 +64,11 @@ class Result:
     def uncertainty(self) -> Uncertainty:
         """What the result's metres are worth."""
         return of_prediction(self.prediction, self.spec)
+
+    @cached_property
+    def line(self) -> str:
+        """What the page says of the result under its figures; as HTML."""
+        return html.status_line(self.prediction, self.uncertainty, cached=self.sample is not None)
 
     @property
     def name(self) -> str:

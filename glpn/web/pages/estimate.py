@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from glpn.bounds import EDGE_CUT, FOV_DEG, RESOLUTIONS
-from glpn.errors import HubError
+from glpn.errors import Cancelled, GLPNError, HubError
 from glpn.model.placement import is_small, on_zerogpu
 from glpn.web import actions
 from glpn.web.choices import TABS, Choices
@@ -24,7 +24,7 @@ from glpn.web.samples import SAMPLES, VARIANT
 from glpn.web.session import Sessions
 
 from .measure import MeasureTab
-from .panorama import offer
+from .panorama import offer, offer_for
 
 EMPTY = "Nothing to show yet: choose a photo and press “Estimate depth”."
 STALE = "These results are for the previous photo or setting. Press “Estimate depth” to update them."
@@ -225,9 +225,7 @@ class EstimatePage:
         making = on(shown["files"].make, self._make_file, views, shown["files"], how=FILES)
         on(making.failure, None, js=_NO_FILE)
         # The photo and its camera.
-        on(self.samples.pick, self._choose_sample, drawn, [self.photo, *everything])
-        came = on(self.upload.upload, self._uploaded, self.upload, [self.photo, shown["status"]])
-        given = on(self.photo.input, self._taken, self.photo, shown["status"], trigger_mode="multiple")
+        on(self.samples.pick, self._choose_sample, drawn, [self.photo, self.around, *everything])
         on(views["camera"].input, self._ask_angle, views["camera"], views["fov"])
         factors = [views["camera"].input, views["fov"].release, views["correct"].input]
         on(factors, self._change_camera, drawn, everything, trigger_mode="always_last")
@@ -238,22 +236,28 @@ class EstimatePage:
         on([views[name].input for name in ("res", "flip", "cpu")], self._stale, None, shown["status"])
         # Long work. A photo that comes while one is estimated takes its place.
         for start in (self.run.click, embedded.success, cpu.success):
-            self._wire_run(start, self._estimate, "once")
-        for start in (came.success, given.success):
-            self._wire_run(start, self._estimate_at_once, "multiple")
+            self._wire_run(start, self._estimate)
+        self._wire_run(self.upload.upload, self._uploaded, given=self.upload)
+        self._wire_run(self.photo.input, self._given, given=self.photo)
         self._wire_certainty(shown["sure_wanted"].input, {"wanted": shown["sure_wanted"]})
         self._wire_certainty(self.measure.sure.click, {})
         on(self.estimated.change, None, js=_TO_RESULT)
         on(self.stop.click, self._stop, None, [self.stop, shown["progress"]])
 
-    def _wire_run(self, start: Any, handler: Any, mode: str) -> None:
-        everything, views = list(self.shown.values()), self.views
-        inputs = {"photo": self.photo, "model": self.model, "checkpoint": self.checkpoint, **views}
-        outputs = [*everything, self.stop, self.fallback, self.on_cpu]
-        running = on(start, handler, inputs, outputs, how=INFERENCE, trigger_mode=mode)
-        inputs, outputs = {"tab": self.tab, "model": self.model, **views}, [*everything, self.picker, self.estimated]
-        on(running.success, self._show_result, inputs, outputs, trigger_mode="multiple")
-        at_the_end(running, self._put_back, self.model, [self.stop, self.shown["progress"], self.card])
+    def _wire_run(self, start: Any, handler: Any, *, given: Any = None) -> None:
+        """Run `handler` on the chosen photo, or on a new one that the component `given` brings, and show the result.
+
+        Few events: each costs a tenth of what the embedded network does.
+        """
+        everything, of_new = list(self.shown.values()), [self.photo, self.around] if given else []
+        inputs = {"photo": given or self.photo, "model": self.model, "checkpoint": self.checkpoint, **self.views}
+        outputs = [*everything, self.stop, self.fallback, self.on_cpu, *of_new]
+        running = on(start, handler, inputs, outputs, how=INFERENCE, trigger_mode="multiple" if given else "once")
+        inputs = {"tab": self.tab, "model": self.model, **self.views}
+        outputs = [*everything, self.picker, self.estimated, self.stop, self.card]
+        ended = on(running.success, self._finish, inputs, outputs, trigger_mode="multiple")
+        for failed in (running.failure, ended.failure):
+            on(failed, self._put_back, self.model, [self.stop, self.shown["progress"], self.card])
 
     def _wire_certainty(self, start: Any, inputs: dict[str, Any]) -> None:
         everything = list(self.shown.values())
@@ -308,18 +312,32 @@ class EstimatePage:
     def _choose_sample(self, request: gr.Request, data: gr.EventData, tab: str, **views: Any) -> dict[Any, Any]:
         chosen = actions.sample(data.sample)
         self.sessions.of(request).show(actions.example(chosen))
-        return self._redrawn(request, tab, **views) | {self.photo: str(chosen.photo)}
+        return self._redrawn(request, tab, **views) | {self.photo: str(chosen.photo), self.around: ""}
 
-    def _uploaded(self, request: gr.Request, path: str) -> tuple[str, Any]:
-        return path, self._taken(request, path)
+    def _uploaded(
+        self, request: gr.Request, photo: str, model: str, checkpoint: str, **views: Any
+    ) -> Iterator[dict[Any, Any]]:
+        first = {self.photo: photo}
+        for shown in self._given(request, photo, model, checkpoint, **views):
+            yield first | shown
+            first = {}
 
-    def _taken(self, request: gr.Request, photo: str | None) -> Any:
-        """Note a visitor's own photo, so that it goes when the visitor does."""
-        session = self.sessions.of(request)
+    def _given(
+        self, request: gr.Request, photo: str | None, model: str, checkpoint: str, **views: Any
+    ) -> Iterator[dict[Any, Any]]:
+        """Note a visitor's own photo, so that it goes when the visitor does; estimate it where that takes no wait."""
+        session, offered = self.sessions.of(request), {self.around: offer_for(photo)}
         if not photo or photo == actions.shown_photo(session):  # the sample, when it is taken off the page
-            return gr.skip()
+            yield offered
+            return
         session.take(Path(photo))
-        return self._stale(request)
+        first = offered | {self.shown["status"]: self._stale(request)}
+        if not self._at_once(model):
+            yield first
+            return
+        for shown in self._estimate(request, photo, model, checkpoint, **views):
+            yield first | shown
+            first = {}
 
     def _stale(self, request: gr.Request) -> str:
         return html.stale(STALE) + actions.status(self.sessions.of(request), self.engine)
@@ -362,24 +380,23 @@ class EstimatePage:
         self, request: gr.Request, photo: str | None, model: str, checkpoint: str, **views: Any
     ) -> Iterator[dict[Any, Any]]:
         session, name = self.sessions.of(request), checkpoint if model == OTHER else model
-        yield {self.fallback: gr.Button(visible=False), self.on_cpu: gr.Button(visible=False)}
+        first = self._offers() | {self.stop: gr.update(interactive=True)}
         try:
             for shown in actions.estimate(session, self.engine, photo, name, choices_of(**views)):
-                yield self._named(shown) | {self.stop: gr.Button(interactive=bool(shown["progress"]))}
-        except HubError:
-            yield {self.fallback: gr.Button(visible=True)}
+                yield first | self._named(shown)
+                first = {}
+        except Cancelled:
             raise
-        except CardNotLent:
-            yield {self.on_cpu: gr.Button(visible=True)}
+        except GLPNError as error:
+            yield self._offers(error)
             raise
 
-    def _estimate_at_once(
-        self, request: gr.Request, photo: str | None, model: str, checkpoint: str, **views: Any
-    ) -> Iterator[dict[Any, Any]]:
-        if photo and photo != actions.shown_photo(self.sessions.of(request)) and self._at_once(model):
-            yield from self._estimate(request, photo, model, checkpoint, **views)
-        else:
-            yield {}  # Gradio empties all outputs of a generator that yields nothing
+    def _offers(self, error: GLPNError | None = None) -> dict[Any, Any]:
+        """Offer what may work in place of what raised `error`."""
+        return {
+            self.fallback: gr.update(visible=isinstance(error, HubError)),
+            self.on_cpu: gr.update(visible=isinstance(error, CardNotLent)),
+        }
 
     def _at_once(self, model: str) -> bool:
         """Whether `model` runs as soon as a photo comes: it is small, or loaded, and needs no download."""
@@ -388,12 +405,13 @@ class EstimatePage:
         spec = self.engine.zoo[model]
         return self.engine.cached(spec) and (is_small(spec.parameters) or model in self.engine.loaded)
 
-    def _show_result(self, request: gr.Request, tab: str, model: str, **views: Any) -> Any:
+    def _finish(self, request: gr.Request, tab: str, model: str, **views: Any) -> dict[Any, Any]:
+        """Show what a run has found, where that is new, and leave nothing of the run on the page."""
         session = self.sessions.of(request)
         if session.result is None or session.drawn_token == session.result.token:
-            return gr.skip()
-        shown = self._redrawn(request, tab, **views)
-        return shown | {self.picker: self._picker(model), self.estimated: session.result.token}
+            return self._put_back(request, model)
+        shown = self._redrawn(request, tab, **views) | {self.estimated: session.result.token}
+        return shown | {self.picker: self._picker(model)} | self._put_back(request, model)
 
     def _certainty(self, request: gr.Request, wanted: bool = True) -> Iterator[dict[Any, Any]]:
         """Tell how sure the model is, on the depth picture and at the measured points."""
@@ -408,12 +426,12 @@ class EstimatePage:
     def _not_sure(self) -> bool:
         return False
 
-    def _put_back(self, request: gr.Request, model: str) -> Any:
+    def _put_back(self, request: gr.Request, model: str) -> dict[Any, Any]:
         """Leave nothing of a run that has ended on the page; a newer run's progress stays."""
         if self.sessions.of(request).busy:
-            return gr.skip(), gr.skip(), gr.skip()
-        card = card_of(self.engine, model) if model != OTHER else gr.skip()
-        return gr.Button(interactive=False), "", card
+            return {}
+        card = {} if model == OTHER else {self.card: card_of(self.engine, model)}
+        return {self.stop: gr.update(interactive=False), self.shown["progress"]: ""} | card
 
     def _stop(self, request: gr.Request) -> tuple[Any, str]:
         self.sessions.of(request).stop.set()

@@ -126,6 +126,12 @@ def offer() -> gr.HTML:
     return gr.HTML(js_on_load=script, apply_default_css=False, elem_id="around-offer")
 
 
+def offer_for(path: str | None) -> str:
+    """Return what `offer` shows for a photo."""
+    reason = why(path)
+    return reason and f'<button type="button" class="figure-button send-open">{OFFERS[reason]}</button>'
+
+
 class PanoramaPage:
     """Layout and wiring of the 360° page."""
 
@@ -170,15 +176,10 @@ class PanoramaPage:
         return html.notices(filter(None, [SAID[why(path)]]))
 
     def offered_on(self, photo: gr.Image, place: gr.HTML, pages: gr.Tabs) -> None:
-        """Offer this page at `place` where `photo`, on another page, may show all around; taken, it runs here."""
-
-        def offered(path: str | None) -> str:
-            reason = why(path)
-            return reason and f'<button type="button" class="figure-button send-open">{OFFERS[reason]}</button>'
+        """Run here what `place` offers of `photo`, which are on another page."""
 
         def opened(path: str | None) -> tuple[str | None, gr.Tabs]:
             return path, gr.Tabs(selected="360")
 
-        on(photo.change, offered, photo, place, trigger_mode="always_last")
         taken = on(place.open, opened, photo, [self.photo, pages])
         self.box.run_on(taken.success, self._work, self.inputs)
