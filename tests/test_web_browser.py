@@ -628,7 +628,7 @@ def test_a_photo_of_twelve_megapixels_takes_at_most_250_kb_to_show(
         page.set_input_files("#photo input[type=file]", own)
     sizes = [request.sizes() for request in finished]
     assert 20_000 < sum(size["responseBodySize"] + size["responseHeadersSize"] for size in sizes) <= 250_000
-    expect(page.locator("#photo img")).to_have_js_property("naturalWidth", 800)
+    expect(page.locator("#photo img")).to_have_js_property("naturalWidth", 1000)
     expect(page.locator("#status")).to_contain_text("rooms-b0")
 
 

@@ -6,6 +6,7 @@ import gzip
 import inspect
 import io
 import json
+import math
 import os
 import shutil
 import signal
@@ -37,6 +38,7 @@ from glpn.prediction import DepthPrediction
 from glpn.web import actions, unread
 from glpn.web import pages as pages_folder
 from glpn.web.choices import Choices
+from glpn.web.doors import Doors
 from glpn.web.guard import carries_files
 from glpn.web.page import build_demo
 from glpn.web.parts.events import FILES, on
@@ -330,6 +332,43 @@ def test_an_upload_that_finds_no_room_is_refused_and_old_files_make_room(tmp_pat
         with pytest.raises(NoRoom, match="no room for more files"):
             uploads.arrived(10_000)
     assert held.exists()
+
+
+def test_an_upload_is_counted_as_it_comes_and_ends_where_no_room_is_left():
+    pieces = [bytes(64_000)] * 20
+    counted: list[int] = []
+    left = math.inf  # bytes
+
+    async def app(scope, receive, send):
+        while (await receive()).get("more_body"):
+            pass
+
+    def arrived(size: int) -> None:
+        counted.append(size)
+        if sum(counted) > left:
+            raise NoRoom()
+
+    def statuses() -> list[int]:
+        """Upload all pieces; return what was answered, which is nothing where the app took them all."""
+        waiting = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
+        waiting[-1]["more_body"] = False
+        sent: list[Any] = []
+
+        async def receive():
+            return waiting.pop(0)
+
+        async def send(message):
+            sent.append(message)
+
+        counted.clear()
+        scope = {"type": "http", "method": "POST", "path": "/gradio_api/upload", "headers": []}
+        asyncio.run(Doors(app, arrived=arrived)(scope, receive, send))
+        return [message["status"] for message in sent if "status" in message]
+
+    assert statuses() == [] and sum(counted) == 1_280_000
+    assert max(counted) < 600_000 and len(counted) == 3
+    left = 700_000
+    assert statuses() == [507] and sum(counted) < 1_200_000
 
 
 def test_a_visitor_holds_the_newest_uploads_only(tmp_path):

@@ -25,6 +25,7 @@ DISK_FULL = "The disk of this page is full. Nothing of yours was kept; please tr
 NOT_ITS_NAME = "This page does not answer under this name. Behind a proxy, start it with --root-path and its address."
 FULL = (errno.ENOSPC, errno.EDQUOT)
 MAX_UPLOAD_BYTES = 100_000_000  # of one request, all its files together
+PIECE_BYTES = 500_000  # of an upload, after which its size is noted; from the network it comes in pieces of 64 kB
 MAX_TOOL_BYTES = 20_000_000  # of an agent's call, which carries its photo as text
 MAX_BODY_BYTES = 250_000  # of any other request
 # What Gradio offers as well and this app has no use for: it writes files where nobody sweeps, or fetches for strangers.
@@ -151,12 +152,18 @@ class Doors:
             await self.app(scope, _bounded(receive, headers, most), send)
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
+        came = 0
+
         async def counted() -> Message:
+            nonlocal came
             message = await receive()
-            try:
-                await asyncio.to_thread(self.arrived, len(message.get("body", b"")))
-            except NoRoom as error:
-                raise Refused(HTTPStatus.INSUFFICIENT_STORAGE, str(error)) from None
+            came += len(message.get("body", b""))
+            if came >= PIECE_BYTES or not message.get("more_body"):
+                size, came = came, 0
+                try:
+                    await asyncio.to_thread(self.arrived, size)
+                except NoRoom as error:
+                    raise Refused(HTTPStatus.INSUFFICIENT_STORAGE, str(error)) from None
             return message
 
         try:
