@@ -60,6 +60,7 @@ def test_train_then_evaluate_then_load(tmp_path, data, capsys):
     image = np.full((70, 90, 3), 100, np.uint8)
     prediction = load_estimator(out / "model")(image)
     assert prediction.depth_m.shape == (70, 90)
+    assert prediction.working_size == (64, 96)  # as it was trained
     reference = TransformersGLPN.from_pretrained(out / "model").eval()
     pixels = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
@@ -233,7 +234,10 @@ def test_a_recipe_from_nothing_to_a_model(tmp_path, capsys):
         "Stage finish",
     ]
     assert (out / "model" / "model.safetensors").stat().st_size < 200_000
-    assert load_estimator(out / "model")(scenes(1)[0].rgb).depth_m.shape == (64, 64)
+    estimator = load_estimator(out / "model")
+    assert estimator(scenes(1)[0].rgb).depth_m.shape == (64, 64)
+    assert estimator.working_size((480, 640)) == (64, 96)  # as it was trained, and not as the published models were
+    assert estimator.spec.camera.fx_over_width == 0.8
     assert run("train", "--recipe", tmp_path / "tiny.toml", "--out", out) == 0
     assert "Stage" not in capsys.readouterr().out
 
@@ -345,6 +349,22 @@ def test_publish_writes_card_and_row_and_compares_with_the_hub(folder, server, c
     assert spec.source.repo_id == "me/rooms"
     assert spec.parameters == sum(p.numel() for p in tiny_glpn().parameters())
     assert spec.metrics[0].dataset == "toys"
+
+
+def test_what_a_recipe_trained_is_published_at_its_size_and_camera(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"working_short_side": 96, "fx_over_width": 0.7}))
+    about = Publication(
+        id="rooms-x", title="X", repo_id="me/x", head="x", license="MIT", license_note="n", trained_on="t"
+    )
+    spec = write_publication(folder, about)
+    assert (spec.working_short_side, spec.camera.fx_over_width, spec.camera.fx_px) == (96, 0.7, 89.6)
+    assert "short side 96" in (folder / "README.md").read_text()
+    for nonsense in (True, 0, -3, "96", 1e9, [96]):
+        wrong = {"working_short_side": nonsense, "fx_over_width": nonsense}
+        (folder / "config.json").write_text(json.dumps(config | wrong))
+        spec = write_publication(folder, about)
+        assert (spec.working_short_side, spec.camera.fx_over_width) == (480, 0.8107)
 
 
 def test_a_repository_that_exists_is_compared_file_by_file(folder, server):

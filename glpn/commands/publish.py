@@ -21,8 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trained-on", required=True, help="one sentence about the data")
     parser.add_argument("--license", required=True, help="such as Apache-2.0")
     parser.add_argument("--license-note", default="as stated by whoever published this.")
-    parser.add_argument("--working-short-side", type=int, default=480, help="pixels (default: %(default)s)")
-    parser.add_argument("--fx-over-width", type=float, default=0.8107, help="training camera (default: %(default)s)")
+    parser.add_argument(
+        "--working-short-side", type=int, help="pixels (default: as trained by a recipe, or the paper's)"
+    )
+    parser.add_argument("--fx-over-width", type=float, help="training camera (default: likewise)")
     parser.add_argument("--metrics", type=Path, metavar="FILE", help="JSON list of the manifest's metric entries")
     parser.add_argument("--private", action="store_true", help="make the repository private")
     parser.add_argument("--dry-run", action="store_true", help="write the files and compare, upload nothing")

@@ -114,7 +114,11 @@ def train_to_the_end(
         print(f"Stopped after step {result.step}. Run the same command to continue in {out}.")
         return 130
     with trainer.finished() as network:
-        network.save_pretrained(out / "model")  # type: ignore[operator]
+        assert isinstance(network, GLPNForDepthEstimation)
+        # For whoever opens the result: at another size it would be worse.
+        seen = settings.augmentation.size if settings.augmentation.scale else pairs[0].rgb.shape[:2]
+        network.config.working_short_side = min(seen)
+        network.save_pretrained(out / "model")
     print(f"The model is in {out / 'model'}; the course of training in {out / 'log.html'}")
     return 0
 

@@ -247,7 +247,11 @@ class RecipeRun:
             with trainer.finished() as network:
                 self._save(network, self.result(stage.name))
             wait_for_all(self.group)
-        return self._glpn(self.recipe.stages[-1].name)
+        network = self._glpn(self.recipe.stages[-1].name)
+        # For whoever opens the result: at another size it would be worse, and of the camera its metres depend.
+        network.config.working_short_side = self.recipe.working_short_side
+        network.config.fx_over_width = float(self.recipe.fx_over_width)
+        return network
 
     def pairs(self) -> tuple[Pairs, Pairs]:
         """Open the data: what is trained on, and what is held out. Raises `DataError`."""

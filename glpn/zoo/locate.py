@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path, PurePosixPath
@@ -12,6 +13,7 @@ from huggingface_hub import constants
 from safetensors import SafetensorError, safe_open
 
 from glpn.access import DEFAULT_ACCESS, HubAccess, Question
+from glpn.bounds import MAX_SHORT_SIDE
 from glpn.errors import CheckpointError, ConfigError, HubBusy, HubError, HubNotFound, HubOffline, VariantNotTrained
 from glpn.hub.download import (
     cache_folder,
@@ -26,7 +28,7 @@ from glpn.hub.download import (
 from glpn.hub.failures import Wanted
 from glpn.layout import CONFIG, PREPROCESSOR, WEIGHT_FILES, find_weights, no_folder_either, shard_names
 
-from .manifest import DEFAULT, MANIFEST, ModelSpec, Source, SourceFile, Zoo, read_manifest
+from .manifest import DEFAULT, MANIFEST, ModelSpec, Source, SourceFile, TrainingCamera, Zoo, read_manifest
 
 logger = logging.getLogger(__name__)
 
@@ -282,8 +284,9 @@ def _describe(name: str, source: Source, config_path: Path, weights: Path) -> tu
 
     config = load_config(config_path)
     kitti = "kitti" in name.lower()
-    # How it was trained is not in its files; the published head for such distances is the best guess.
+    # Where its files don't say how it was trained, the published head for such distances is the best guess.
     like = Zoo(read_manifest(MANIFEST))["kitti-b4" if kitti or config.max_depth > OUTDOOR_FROM_M else "nyu-b4"]
+    short_side, camera = _training_of(vars(config), like)
     spec = ModelSpec(
         id=name,
         title=name,
@@ -292,8 +295,8 @@ def _describe(name: str, source: Source, config_path: Path, weights: Path) -> tu
         max_depth_m=float(config.max_depth),
         status="published" if source.kind == "hub" else "local",
         source=source,
-        working_short_side=like.working_short_side,
-        camera=like.camera,
+        working_short_side=short_side,
+        camera=camera,
         parameters=_count_parameters(weights),
         license="unknown",
         license_note=f"See what the author of {name} says.",
@@ -303,6 +306,16 @@ def _describe(name: str, source: Source, config_path: Path, weights: Path) -> tu
         "it was trained with 80 m, all distances are 8 times too small here: use kitti-b4, or correct the config."
     )
     return spec, (notice,) if kitti and config.max_depth == 10 else ()
+
+
+def _training_of(config: Mapping[str, object], like: ModelSpec) -> tuple[int, TrainingCamera]:
+    """Return short side and camera as a recipe wrote them into config.json, and what can't be so as `like` has it."""
+    short_side, width = config.get("working_short_side"), config.get("fx_over_width")
+    if not isinstance(short_side, int) or not 32 <= short_side <= MAX_SHORT_SIDE:
+        short_side = like.working_short_side
+    if not isinstance(width, float) or not 0.1 <= width <= 10:
+        return short_side, like.camera
+    return short_side, TrainingCamera(fx_over_width=width, fx_px=round(width * short_side * 4 / 3, 2))
 
 
 def _count_parameters(weights: Path) -> int:
