@@ -14,7 +14,7 @@ demo: $(VENV)/.runtime
 	$(BIN)/python app.py --open
 
 test: $(VENV)/.development $(BIOME)
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The inner loop: no browser, no server, no large network.
 quick: $(VENV)/.development

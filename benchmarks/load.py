@@ -159,10 +159,12 @@ async def flood(url: str, figures: Figures, number: int, until: float) -> None:
 async def _join_for_nothing(visitor: Visitor, figures: Figures, number: int) -> None:
     """Ask for estimates under ever new names, and for the largest picture, and fetch no answer."""
     run = visitor.events(visitor.ids["go"], "click")[0]
-    load, scene = visitor.events(None, "load")[0], visitor.tab_events("3d")[0]
-    for event, count, session in ((run, 20, None), (load, 1, visitor.session), (scene, 10, visitor.session)):
+    load, (tab, [scene]) = visitor.events(None, "load")[0], visitor.tab_events("3d")
+    for event, count, session, by in (
+        (run, 20, None, None), (load, 1, visitor.session, None), (scene, 10, visitor.session, tab)
+    ):  # fmt: skip
         values = [visitor.values.get(id_) for id_ in event["inputs"]]
-        body = {"fn_index": event["id"], "data": values, "trigger_id": None, "event_data": None}
+        body = {"fn_index": event["id"], "data": values, "trigger_id": by, "event_data": None}
         for _ in range(count):
             name = session or secrets.token_hex(8)
             await visitor.http.post("gradio_api/queue/join", json=body | {"session_hash": name})

@@ -173,25 +173,24 @@ class Visitor:
     async def press(self, elem_id: str, kind: str = "click") -> None:
         """Fire what hangs on a component, and what follows from that."""
         for event in self.events(self.ids[elem_id], kind):
-            await self.fire(event)
+            await self.fire(event, by=self.ids[elem_id])
 
     async def tab(self, name: str) -> None:
         """Open one of the result's tabs."""
-        for event in self.tab_events(name):
-            await self.fire(event)
+        id_, events = self.tab_events(name)
+        for event in events:
+            await self.fire(event, by=id_)
 
     async def make(self, format_: str) -> None:
         """Ask for one of the result's files, as a press on its name under Files does."""
         for event in self.events(self.ids["files"], "make"):
-            await self.fire(event, {"format": format_})
+            await self.fire(event, {"format": format_}, by=self.ids["files"])
 
-    def tab_events(self, name: str) -> list[dict[str, Any]]:
-        return [
-            event
-            for component in self.config["components"]
-            if component["type"] == "tabitem" and component["props"].get("id") == name
-            for event in self.events(component["id"], "select")
-        ]
+    def tab_events(self, name: str) -> tuple[int, list[dict[str, Any]]]:
+        """Return the id of one of the result's tabs, and what its choice fires."""
+        tabs = (one for one in self.config["components"] if one["type"] == "tabitem")
+        id_ = next(tab["id"] for tab in tabs if tab["props"].get("id") == name)
+        return id_, self.events(id_, "select")
 
     def events(self, component: int | None, kind: str) -> list[dict[str, Any]]:
         return [
@@ -201,12 +200,12 @@ class Visitor:
             and event["backend_fn"]
         ]
 
-    async def fire(self, event: dict[str, Any], told: dict[str, Any] | None = None) -> None:
-        """Run an event, which the component may have `told` something, and what the page chains to it.
+    async def fire(self, event: dict[str, Any], told: dict[str, Any] | None = None, *, by: int | None = None) -> None:
+        """Run an event, which the component `by` may have `told` something, and what the page chains to it.
 
         Raises `NotDone` with the sentence that the visitor sees.
         """
-        done = await self.send(event["id"], [self._sent(id_) for id_ in event["inputs"]], told)
+        done = await self.send(event["id"], [self._sent(id_) for id_ in event["inputs"]], told, by)
         if done["success"]:
             for id_, value in zip(event["outputs"], done["output"]["data"], strict=False):
                 self._take(id_, value)
@@ -217,9 +216,11 @@ class Visitor:
         if not done["success"]:
             raise NotDone(str(done["output"].get("error")))
 
-    async def send(self, event: int, data: list[Any], told: dict[str, Any] | None = None) -> dict[str, Any]:
+    async def send(
+        self, event: int, data: list[Any], told: dict[str, Any] | None = None, by: int | None = None
+    ) -> dict[str, Any]:
         """Put an event into the page's queue; return its last message."""
-        body = {"fn_index": event, "data": data, "session_hash": self.session, "trigger_id": None, "event_data": told}
+        body = {"fn_index": event, "data": data, "session_hash": self.session, "trigger_id": by, "event_data": told}
         answer = await self.http.post("gradio_api/queue/join", json=body)
         if answer.status_code != 200:
             raise NotDone(answer.text)

@@ -17,6 +17,10 @@ from web_support import ARTIFACTS, CHROMIUM, PATIENCE_MS, FakeStore
 from glpn.model.device import available_cores
 from glpn.zoo import Zoo
 
+LONGEST = """test_web_browser test_trainer test_web_doors test_photo3d_browser test_zoo_train test_cluster test_web_measure
+test_fuzz test_languages test_rendered test_estimator test_engine test_modeling test_proxy test_web_handlers test_zerogpu
+test_model_export""".split()
+
 if TYPE_CHECKING:
     from glpn.web.runner import Engine
     from glpn.web.session import Session
@@ -29,6 +33,11 @@ def pytest_configure() -> None:
     os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="glpn-config-")  # no developer's own list of models
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     torch.set_num_threads(max(1, available_cores() // workers))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that at the end no worker has one left while the others have none."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 
 @pytest.fixture

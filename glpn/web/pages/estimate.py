@@ -237,21 +237,21 @@ class EstimatePage:
         # Long work. A photo that comes while one is estimated takes its place.
         for start in (self.run.click, embedded.success, cpu.success):
             self._wire_run(start, self._estimate)
-        self._wire_run(self.upload.upload, self._uploaded, given=self.upload)
-        self._wire_run(self.photo.input, self._given, given=self.photo)
+        self._wire_run(self.upload.upload, self._uploaded, given=self.upload, also=[self.photo, self.around])
+        self._wire_run(self.photo.input, self._given, given=self.photo, also=[self.around])
         self._wire_certainty(shown["sure_wanted"].input, {"wanted": shown["sure_wanted"]})
         self._wire_certainty(self.measure.sure.click, {})
         on(self.estimated.change, None, js=_TO_RESULT)
         on(self.stop.click, self._stop, None, [self.stop, shown["progress"]])
 
-    def _wire_run(self, start: Any, handler: Any, *, given: Any = None) -> None:
+    def _wire_run(self, start: Any, handler: Any, *, given: Any = None, also: Sequence[Any] = ()) -> None:
         """Run `handler` on the chosen photo, or on a new one that the component `given` brings, and show the result.
 
-        Few events: each costs a tenth of what the embedded network does.
+        Few events: each costs a tenth of what the embedded network does. `also` are more components that it may change.
         """
-        everything, of_new = list(self.shown.values()), [self.photo, self.around] if given else []
+        everything = list(self.shown.values())
         inputs = {"photo": given or self.photo, "model": self.model, "checkpoint": self.checkpoint, **self.views}
-        outputs = [*everything, self.stop, self.fallback, self.on_cpu, *of_new]
+        outputs = [*everything, self.stop, self.fallback, self.on_cpu, *also]
         running = on(start, handler, inputs, outputs, how=INFERENCE, trigger_mode="multiple" if given else "once")
         inputs = {"tab": self.tab, "model": self.model, **self.views}
         outputs = [*everything, self.picker, self.estimated, self.stop, self.card]
