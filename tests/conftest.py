@@ -17,9 +17,25 @@ from web_support import ARTIFACTS, CHROMIUM, PATIENCE_MS, FakeStore
 from glpn.model.device import available_cores
 from glpn.zoo import Zoo
 
-LONGEST = """test_web_browser test_trainer test_web_doors test_photo3d_browser test_zoo_train test_cluster test_web_measure
-test_fuzz test_languages test_rendered test_estimator test_engine test_modeling test_proxy test_web_handlers test_zerogpu
-test_model_export""".split()
+LONGEST = [
+    "test_web_browser",
+    "test_trainer",
+    "test_web_doors",
+    "test_photo3d_browser",
+    "test_zoo_train",
+    "test_cluster",
+    "test_web_measure",
+    "test_fuzz",
+    "test_languages",
+    "test_rendered",
+    "test_estimator",
+    "test_engine",
+    "test_modeling",
+    "test_proxy",
+    "test_web_handlers",
+    "test_zerogpu",
+    "test_model_export",
+]
 
 if TYPE_CHECKING:
     from glpn.web.runner import Engine
