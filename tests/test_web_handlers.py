@@ -432,6 +432,9 @@ def test_an_event_makes_anew_only_what_it_changes() -> None:
     assert [sent(answer, SessionState(demo)) for answer in answers] == usual
     sent(changed, state)
     assert [state[box._id] is box for box in boxes] == [True, False, True]
+    for answer in answers:
+        sent(answer, state)
+        assert not any("value" in noted["props"] for noted in map(state.config_values.get, [box._id for box in boxes]))
     gc.collect()  # Blocks leaves event loops unclosed: their warnings belong here
 
 

@@ -51,23 +51,35 @@ def on(
 def sparing(demo: gr.Blocks) -> None:
     """Let an event cost what it changes: Gradio makes all its other outputs anew, and sums up all events after each.
 
-    It also looks for work a thousand times a second, which takes 3 % of a core of a page that nobody visits.
+    It also keeps what it has sent to each visitor, and looks for work a thousand times a second, which takes 3 % of a
+    core of a page that nobody visits.
     """
     demo._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
     demo._queue.sleep_when_free = max(demo._queue.sleep_when_free, BETWEEN_LOOKS_S)
     whole = demo.postprocess_data
 
-    async def named_only(event: Any, answer: Any, *rest: Any) -> list[Any]:
+    async def named_only(event: Any, answer: Any, state: Any) -> list[Any]:
+        sent: list[Any] | None = None
         if isinstance(answer, dict) and len(event.outputs) > 1:
             named = {} if answer == gr.skip() else answer
             if set(named) <= set(event.outputs):
                 smaller = copy.copy(event)
                 smaller.outputs = list(named)
-                sent = dict(zip(named, await whole(smaller, named, *rest) if named else (), strict=True))
-                return [sent.get(output, gr.skip()) for output in event.outputs]
-        return await whole(event, answer, *rest)
+                made = dict(zip(named, await whole(smaller, named, state) if named else (), strict=True))
+                sent = [made.get(output, gr.skip()) for output in event.outputs]
+        if sent is None:
+            sent = await whole(event, answer, state)
+        _forget(state, event.outputs)
+        return sent
 
     demo.postprocess_data = named_only
+
+
+def _forget(state: Any, outputs: Sequence[Any]) -> None:
+    """Let go of what was sent to a visitor: Gradio keeps it, megabytes of a figure, for links of its own."""
+    for output in outputs:
+        if noted := state.config_values.get(output._id):
+            noted.get("props", {}).pop("value", None)
 
 
 def at_the_end(event: Any, handler: Callable[..., Any], inputs: Any, outputs: Any) -> None:
