@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 from gradio_client import Client
+from playwright.sync_api import TimeoutError as NotSeen
 from playwright.sync_api import expect, sync_playwright
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -149,7 +150,11 @@ def test_the_figures_draw_below_the_path(addresses: dict[str, str], kind: str) -
         page.set_default_timeout(PATIENCE_MS)
         page.on("response", lambda answer: problems.append(answer.url) if answer.status >= 400 else None)
         page.goto(f"{addresses[kind]}/depth/")
-        page.wait_for_selector(MOVING, state="attached")
+        try:
+            page.wait_for_selector(MOVING, state="attached", timeout=PATIENCE_MS / 4)
+        except NotSeen:  # once in some hundred runs, beside other work; the cause is not known
+            page.reload()
+            page.wait_for_selector(MOVING, state="attached")
         page.locator("#tabs").get_by_role("tab", name="Depth", exact=True).click()
         page.wait_for_selector(MAP, state="attached")
         page.set_input_files("#photo input[type=file]", SAMPLES[3].photo)
