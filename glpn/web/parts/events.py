@@ -69,7 +69,8 @@ def sparing(demo: gr.Blocks) -> None:
                 sent = [made.get(output, gr.skip()) for output in event.outputs]
         if sent is None:
             sent = await whole(event, answer, state)
-        _forget(state, event.outputs)
+        if state is not None:
+            _forget(state, event.outputs)
         return sent
 
     demo.postprocess_data = named_only
