@@ -28,7 +28,7 @@ from .visitors import NotDone, Page, Visitor, photo, running
 SIZES = ((640, 480), (1280, 960), (2048, 1536), (4000, 3000))
 TABS = ("depth", "3d", "measure", "statistics", "photo3d")
 REFUSALS = ("waiting, and no more can", "no room for more files", "requests of others are waiting", "Stopped.")
-SETTLE_S = 20.0
+SETTLE_S = 75.0  # a session that no browser shows ends within a minute
 PATIENCE_S = 120.0  # of a newcomer, under siege
 
 

@@ -42,11 +42,13 @@ if TYPE_CHECKING:
     from glpn.web.session import Session
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Share the cores among the workers of pytest-xdist, whose threads would else wait for each other's."""
     settings.register_profile("any machine", deadline=None)  # no test depends on a processor's speed
     settings.load_profile("any machine")
-    os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="glpn-config-")  # no developer's own list of models
+    own = tempfile.TemporaryDirectory(prefix="glpn-config-")
+    config.add_cleanup(own.cleanup)
+    os.environ["XDG_CONFIG_HOME"] = own.name  # no developer's own list of models
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     torch.set_num_threads(max(1, available_cores() // workers))
 

@@ -386,6 +386,21 @@ def test_a_visitor_holds_the_newest_uploads_only(tmp_path):
     assert session.held == set(large[1:])
 
 
+def test_a_session_that_no_browser_shows_ends_soon(tmp_path, monkeypatch):
+    sessions = Sessions(Uploads(tmp_path))
+    left, works, shown = (sessions.open(key) for key in ("left", "works", "shown"))
+    with sessions.shown("shown"), works.job():
+        sessions.close_left()
+        assert not left.closed  # its page may not have said yet that it is there
+        monkeypatch.setattr("glpn.web.session.LEFT_S", -1.0)
+        sessions.close_left()
+        assert left.closed
+        assert not works.closed
+        assert not shown.closed
+    sessions.close_left()
+    assert len(sessions) == 0
+
+
 def test_sessions_that_no_browser_shows_leave_first(tmp_path):
     sessions = Sessions(Uploads(tmp_path), most=3)
     shown = sessions.shown("shown")

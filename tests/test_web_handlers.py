@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import gradio as gr
+import gradio.state_holder
 import numpy as np
 import pytest
 from gradio.state_holder import SessionState
@@ -428,13 +429,15 @@ def test_an_event_makes_anew_only_what_it_changes() -> None:
 
     usual = [sent(answer, SessionState(demo)) for answer in answers]
     sparing(demo)
-    state = SessionState(demo)
-    assert [sent(answer, SessionState(demo)) for answer in answers] == usual
+    visitors = gradio.state_holder.StateHolder()
+    visitors.set_blocks(demo)
+    assert [sent(answer, visitors[str(number)]) for number, answer in enumerate(answers)] == usual
+    state = visitors["another"]
     sent(changed, state)
     assert [state[box._id] is box for box in boxes] == [True, False, True]
     for answer in answers:
         sent(answer, state)
-        assert not any("value" in noted["props"] for noted in map(state.config_values.get, [box._id for box in boxes]))
+    assert not state.config_values, "of each visitor Gradio keeps every component's settings and what was sent"
     gc.collect()  # Blocks leaves event loops unclosed: their warnings belong here
 
 

@@ -87,7 +87,7 @@ def build_demo(zoo: Zoo, store: Store, *, host: Host | None = None, model: str =
 
         def leave(request: gr.Request) -> None:
             sessions.close(request.session_hash)
-            demo.state_holder.session_data.pop(str(request.session_hash), None)  # half a megabyte
+            demo.state_holder.session_data.pop(str(request.session_hash), None)
 
         demo.unload(plain_errors(leave))
     # Waiting estimates are counted by the engine; tabs, colors and page loads never stand in their line.
@@ -97,6 +97,7 @@ def build_demo(zoo: Zoo, store: Store, *, host: Host | None = None, model: str =
     guard_values(demo, uploads)
 
     def forget() -> None:
+        sessions.close_left()
         forget_files(demo)
         engine.decoded.forget()
 

@@ -188,7 +188,7 @@ def launch(demo: gr.Blocks, **options: Any) -> str:
         enable_monitoring=False,
         max_file_size=MAX_UPLOAD_BYTES,
         max_threads=MAX_THREADS,
-        state_session_capacity=MOST_SESSIONS,  # what Gradio itself notes of a session takes 0.3 MB
+        state_session_capacity=MOST_SESSIONS,
         ssr_mode=False,
         pwa=False,
         **options,

@@ -29,6 +29,7 @@ from .parts import html
 from .uploads import Uploads
 
 IDLE_SECONDS = 3600
+LEFT_S = 30.0  # for which no browser has shown a session that nobody comes back to
 NO_RESULT = "This result has expired. Choose a photo and press “Estimate depth”."
 MOST_SESSIONS = 1000
 MOST_UPLOADS = 60  # of one visitor, and together
@@ -320,6 +321,19 @@ class Sessions:
         if session is not None:
             self._close(session)
             give_back_memory()
+
+    def is_shown(self, key: str) -> bool:
+        """Whether a browser shows the session of `key`."""
+        return key in self._pages
+
+    def close_left(self) -> None:
+        """Close what no browser has shown for a while: a visitor's last events may come after the page was closed."""
+        now = time.monotonic()
+        with self._lock:
+            sessions = list(self._sessions.items())
+        for key, session in sessions:
+            if not (self.is_shown(key) or session.busy) and now - session.used > LEFT_S:
+                self.close(key)
 
     def close_all(self) -> None:
         """Forget every session, because the app ends."""

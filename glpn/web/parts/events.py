@@ -7,9 +7,14 @@ stand in it.
 import copy
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
+import gradio.blocks
+import gradio.route_utils
+import gradio.state_holder
+from gradio.state_holder import SessionState
 
 from glpn.web.guard import plain_errors
 
@@ -51,8 +56,7 @@ def on(
 def sparing(demo: gr.Blocks) -> None:
     """Let an event cost what it changes: Gradio makes all its other outputs anew, and sums up all events after each.
 
-    It also keeps what it has sent to each visitor, and looks for work a thousand times a second, which takes 3 % of a
-    core of a page that nobody visits.
+    It also looks for work a thousand times a second, which takes 3 % of a core of a page that nobody visits.
     """
     demo._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
     demo._queue.sleep_when_free = max(demo._queue.sleep_when_free, BETWEEN_LOOKS_S)
@@ -67,20 +71,31 @@ def sparing(demo: gr.Blocks) -> None:
                 smaller.outputs = list(named)
                 made = dict(zip(named, await whole(smaller, named, state) if named else (), strict=True))
                 sent = [made.get(output, gr.skip()) for output in event.outputs]
-        if sent is None:
-            sent = await whole(event, answer, state)
-        if state is not None:
-            _forget(state, event.outputs)
-        return sent
+        return await whole(event, answer, state) if sent is None else sent
 
     demo.postprocess_data = named_only
+    for module in (gradio.blocks, gradio.route_utils, gradio.state_holder):
+        module.SessionState = _LeanState
 
 
-def _forget(state: Any, outputs: Sequence[Any]) -> None:
-    """Let go of what was sent to a visitor: Gradio keeps it, megabytes of a figure, for links of its own."""
-    for output in outputs:
-        if noted := state.config_values.get(output._id):
-            noted.get("props", {}).pop("value", None)
+class _LeanState(SessionState):
+    """What Gradio notes of a visitor, without what only its own links need, which this page does not offer.
+
+    That is each component's settings, half a megabyte and 25 ms a visitor, and all that was sent to it.
+    """
+
+    def __init__(self, blocks: gr.Blocks) -> None:
+        super().__init__(SimpleNamespace(default_config=blocks.default_config, blocks=()))
+
+    def __setitem__(self, key: int, value: Any) -> None:
+        super().__setitem__(key, value)
+        self.config_values.clear()
+
+    def _update_config(self, key: int) -> None:
+        """Note nothing."""
+
+    def _update_value_in_config(self, key: int, value: Any) -> None:
+        """Note nothing."""
 
 
 def at_the_end(event: Any, handler: Callable[..., Any], inputs: Any, outputs: Any) -> None:
