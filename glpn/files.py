@@ -11,21 +11,25 @@ MAX_STEM_BYTES = 200  # of a file name's 255, which its suffix and that of a tem
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield the name of a file to write next to `path`. It takes that place once it is whole, and goes if it is not."""
+def replacing(path: Path, *, lasting: bool = True) -> Iterator[Path]:
+    """Yield the name of a file to write next to `path`. It takes that place once it is whole, and goes if it is not.
+
+    lasting   whether it has to be whole after the machine has stopped as well, for which the disk is waited for
+    """
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
+        if lasting:
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, so that a reader sees the old file or the new one."""
-    with replacing(path) as part:
+def write_atomically(path: Path, data: bytes, *, lasting: bool = True) -> None:
+    """Write `data` to `path`, so that a reader sees the old file or the new one. `lasting` as in `replacing`."""
+    with replacing(path, lasting=lasting) as part:
         part.write_bytes(data)
 
 

@@ -48,11 +48,11 @@ from glpn.web.guard import OUR_FAULT, plain_errors
 from glpn.web.jobs import Progress, follow
 from glpn.web.pages import compare, evaluate, zoo
 from glpn.web.parts import html
-from glpn.web.parts.events import sparing
 from glpn.web.runner import Engine, Host
 from glpn.web.samples import MEASURED, SAMPLES, VARIANT
 from glpn.web.serve import make_store
 from glpn.web.session import Result, Session, Sessions, Superseded
+from glpn.web.sparing import sparing
 from glpn.web.uploads import Uploads
 from glpn.zoo import Zoo
 

@@ -95,7 +95,7 @@ def prepare(
     nearness = _nearness(depth_m, within(depth_m.shape, grid))
     height, width = depth_m.shape
     fx = camera.fx_px / width
-    low, high = (float(value) for value in np.percentile(nearness, (0.5, 99.8)))
+    low, high = (float(value) for value in np.percentile(nearness[::2, ::2], (0.5, 99.8)))
     pivot_m, sway_deg = _pose(without_rim(nearness.clip(low, high)), fx)
     return Photo3D(
         rgb=resize(rgb, within(rgb.shape[:2], side)),
@@ -240,7 +240,7 @@ def _resized(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def _pose(nearness: np.ndarray, fx: float) -> tuple[float, float]:
     """Return the pivot's depth and the sway in degrees, for which near and far parts part by TRAVEL of the width."""
-    far, middle, near = np.percentile(nearness, (3, 50, 98))
+    far, middle, near = np.percentile(nearness[::2, ::2], (3, 50, 98))
     pivot = (far + middle + near) / 3
     reach = TRAVEL / (fx * max((near - far) / pivot, 1e-3))
     return float(1 / pivot), min(MAX_SWAY_DEG, math.degrees(math.atan(reach)))

@@ -21,6 +21,7 @@ from .session import Result
 
 PICTURE_SIDE = 1000  # pixels, longer side of the photo that is sent: a fourth of what most phones take
 PHOTO_BYTES = 130_000
+DEPTH_SIDE = 448  # samples of depth along the longer side: most fit at once
 DEPTH_BYTES = 90_000
 QUALITIES = (86, 78, 68, 55, 45)  # of the photo's JPEG, until it has at most PHOTO_BYTES
 FILE_URL = "gradio_api/file="
@@ -43,9 +44,11 @@ def pictures(result: Result, folder: Path, *, url: str = FILE_URL) -> tuple[str,
     photo, depth = folder / f"{result.photo_id}-photo.jpg", folder / f"{result.token}-depth.png"
     if not depth.exists():
         prediction = result.prediction
-        scene = photo3d.prepare(result.photo.rgb, prediction.depth_m, prediction.camera, side=PICTURE_SIDE)
-        write_atomically(photo, _jpeg(scene.rgb))  # two tabs may ask at once, and what one names is fetched
-        write_atomically(depth, photo3d.depth_png(scene, limit=DEPTH_BYTES))
+        scene = photo3d.prepare(
+            result.photo.rgb, prediction.depth_m, prediction.camera, side=PICTURE_SIDE, grid=DEPTH_SIDE
+        )
+        write_atomically(photo, _jpeg(scene.rgb), lasting=False)  # two tabs may ask at once, and fetch what one names
+        write_atomically(depth, photo3d.depth_png(scene, limit=DEPTH_BYTES), lasting=False)
     return tuple(url + (file.name if url.endswith("/") else str(file)) for file in (photo, depth))  # type: ignore[return-value]
 
 
@@ -147,7 +150,7 @@ def maps(
 
 
 def _written(path: Path, data: bytes) -> str:
-    write_atomically(path, data)
+    write_atomically(path, data, lasting=False)
     return html.file_url(path)
 
 

@@ -25,12 +25,12 @@ from .pages.panorama import PanoramaPage
 from .pages.video import VideoPage
 from .pages.zoo import ZooPage
 from .parts.components import ASSETS_URL, asset
-from .parts.events import sparing
 from .parts.link_box import LinkBox
 from .preview import PROMISE, TITLE
 from .runner import Engine, Host, Store
 from .samples import FIRST, FOLDER, VARIANT
 from .session import Sessions
+from .sparing import sparing
 from .uploads import Uploads
 
 LANGUAGES = {"en": "English", "de": "Deutsch", "es": "Español", "zh": "中文"}  # each in its own

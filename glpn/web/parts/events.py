@@ -4,17 +4,10 @@ Estimates wait in the engine's own queue, which knows who is ahead of whom; tabs
 stand in it.
 """
 
-import copy
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
-import gradio.blocks
-import gradio.route_utils
-import gradio.state_holder
-from gradio.state_holder import SessionState
 
 from glpn.web.guard import plain_errors
 
@@ -24,7 +17,6 @@ LOADING: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "load", 
 INFERENCE: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None}
 FILES: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "files", "concurrency_limit": 2}
 API: dict[str, Any] = {"concurrency_id": "api", "concurrency_limit": 8}  # of the queue's places; pages keep the rest
-BETWEEN_LOOKS_S = 0.005  # how late an event may begin
 Inputs = Sequence[Any] | Mapping[str, Any] | Any
 
 
@@ -51,51 +43,6 @@ def on(
     if callable(triggers):
         return triggers(**settings)
     return gr.on(triggers, **settings)
-
-
-def sparing(demo: gr.Blocks) -> None:
-    """Let an event cost what it changes: Gradio makes all its other outputs anew, and sums up all events after each.
-
-    It also looks for work a thousand times a second, which takes 3 % of a core of a page that nobody visits.
-    """
-    demo._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
-    demo._queue.sleep_when_free = max(demo._queue.sleep_when_free, BETWEEN_LOOKS_S)
-    whole = demo.postprocess_data
-
-    async def named_only(event: Any, answer: Any, state: Any) -> list[Any]:
-        sent: list[Any] | None = None
-        if isinstance(answer, dict) and len(event.outputs) > 1:
-            named = {} if answer == gr.skip() else answer
-            if set(named) <= set(event.outputs):
-                smaller = copy.copy(event)
-                smaller.outputs = list(named)
-                made = dict(zip(named, await whole(smaller, named, state) if named else (), strict=True))
-                sent = [made.get(output, gr.skip()) for output in event.outputs]
-        return await whole(event, answer, state) if sent is None else sent
-
-    demo.postprocess_data = named_only
-    for module in (gradio.blocks, gradio.route_utils, gradio.state_holder):
-        module.SessionState = _LeanState
-
-
-class _LeanState(SessionState):
-    """What Gradio notes of a visitor, without what only its own links need, which this page does not offer.
-
-    That is each component's settings, half a megabyte and 25 ms a visitor, and all that was sent to it.
-    """
-
-    def __init__(self, blocks: gr.Blocks) -> None:
-        super().__init__(SimpleNamespace(default_config=blocks.default_config, blocks=()))
-
-    def __setitem__(self, key: int, value: Any) -> None:
-        super().__setitem__(key, value)
-        self.config_values.clear()
-
-    def _update_config(self, key: int) -> None:
-        """Note nothing."""
-
-    def _update_value_in_config(self, key: int, value: Any) -> None:
-        """Note nothing."""
 
 
 def at_the_end(event: Any, handler: Callable[..., Any], inputs: Any, outputs: Any) -> None:
