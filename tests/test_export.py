@@ -27,6 +27,7 @@ from glpn.scene.depth_files import read_depth
 from glpn.scene.export import FORMATS, encode_depth_png
 from glpn.scene.las import las
 from glpn.scene.look import Look
+from glpn.scene.png import encode_png_16_bit
 from glpn.scene.uncertainty import of_variant
 
 VALIDATOR = Path(__file__).parents[1] / "node_modules" / "gltf-validator"
@@ -498,3 +499,18 @@ def test_a_names_control_characters_stay_out_of_the_message(tmp_path) -> None:
     with pytest.raises(ExportError) as refused:
         read_depth(tmp_path / "\x1b[2J.png")
     assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("level", [1, 4])
+@pytest.mark.parametrize("zlib_ng", [True, False])
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (700, 900)])
+def test_16_bit_png_is_read_back_as_it_was(size, zlib_ng, level, monkeypatch) -> None:
+    if not zlib_ng:
+        monkeypatch.setattr("glpn.scene.png.features.check", lambda _: False)
+    values = np.random.default_rng(0).integers(0, 65_536, size).astype(np.uint16)
+    data = encode_png_16_bit(values, {"key": "value"}, level=level)
+    with Image.open(io.BytesIO(data)) as image:
+        image.verify()
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.text == {"key": "value"}
+        np.testing.assert_array_equal(np.asarray(image), values)

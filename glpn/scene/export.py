@@ -35,7 +35,17 @@ from . import effects, motion, stereo
 from .depth import Depth
 from .depth_files import KITTI_SCALE, MM_SCALE, SCALE_KEY
 from .figures import color_indices, colorize, heatmap_figure, surface_figure
-from .geometry import Mesh, PointCloud, depth_range, is_measured, point_cloud, resize_rgb, triangle_mesh
+from .geometry import (
+    Mesh,
+    PointCloud,
+    all_measured,
+    depth_range,
+    is_measured,
+    point_cloud,
+    resize_rgb,
+    triangle_mesh,
+    where_measured,
+)
 from .gltf import glb
 from .las import las
 from .layers import sharp_depth_m
@@ -197,7 +207,7 @@ def encode_depth_png(depth_m: np.ndarray, scale: int, uncertainty: Uncertainty |
 
     Raises ExportError if the depth goes beyond what 16 bits hold at that scale.
     """
-    measured = is_measured(depth_m)
+    measured = where_measured(depth_m)
     deepest = float(depth_m.max(where=measured, initial=0))
     if round(deepest * scale) > 65_535:
         raise ExportError(
@@ -223,7 +233,7 @@ def encode_depth_png(depth_m: np.ndarray, scale: int, uncertainty: Uncertainty |
 
 def _color_png(job: "_Job") -> bytes:
     """Return the depth in colors: 8 bits per pixel and a palette, where every pixel was measured."""
-    if not is_measured(job.depth_m).all():
+    if not all_measured(job.depth_m):
         return image_bytes(Image.fromarray(colorize(job.depth_m, job.look)), "PNG")
     index, palette = color_indices(job.depth_m, job.look)
     image = Image.fromarray(index)
@@ -233,7 +243,7 @@ def _color_png(job: "_Job") -> bytes:
 
 def metric_scale(depth_m: np.ndarray) -> int:
     """Return the steps per metre that 16 bits have room for: 1000, or 256 for depth beyond 65.535 m."""
-    deepest = float(depth_m.max(where=is_measured(depth_m), initial=0))
+    deepest = float(depth_m.max(where=where_measured(depth_m), initial=0))
     return MM_SCALE if round(deepest * MM_SCALE) <= 65_535 else KITTI_SCALE
 
 

@@ -20,7 +20,7 @@ from plotly.colors import get_colorscale, hex_to_rgb, unlabel_rgb
 from glpn.camera import Camera
 from glpn.errors import ConfigError
 
-from .geometry import Grid, cut_faces, depth_range, is_measured, sample_depth, surface_grid
+from .geometry import Grid, cut_faces, depth_range, is_measured, sample_depth, surface_grid, where_measured
 from .look import DEFAULT_LOOK, Look
 from .uncertainty import Uncertainty
 
@@ -80,7 +80,9 @@ def color_indices(depth_m: np.ndarray, look: Look = DEFAULT_LOOK) -> tuple[np.nd
     """
     near, far = depth_range(depth_m, look.range_m)
     shade = np.zeros(depth_m.shape, np.float32)
-    np.subtract(depth_m, np.float32(near), out=shade, where=is_measured(depth_m), dtype=np.float32, casting="same_kind")
+    np.subtract(
+        depth_m, np.float32(near), out=shade, where=where_measured(depth_m), dtype=np.float32, casting="same_kind"
+    )
     shade *= np.float32(255 / (far - near))
     np.clip(np.rint(shade, out=shade), 0, 255, out=shade)
     table = _table(look.colors)

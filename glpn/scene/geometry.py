@@ -73,7 +73,7 @@ def depth_range(depth_m: np.ndarray, range_m: str | tuple[float, float] = "robus
         if len(range_m) == 2 and np.all(np.isfinite(range_m)) and range_m[0] < range_m[1]:
             return float(range_m[0]), float(range_m[1])
     elif range_m in RANGES:
-        valid = depth_m[is_measured(depth_m)]
+        valid = depth_m.reshape(-1) if all_measured(depth_m) else depth_m[is_measured(depth_m)]
         if not valid.size:
             return 0.0, 1.0
         if range_m == "full":
@@ -90,6 +90,16 @@ def depth_range(depth_m: np.ndarray, range_m: str | tuple[float, float] = "robus
 def is_measured(depth_m: np.ndarray) -> np.ndarray:
     """Return (H, W) bool: where `depth_m` is finite and above 0."""
     return (depth_m > 0) & (depth_m < np.inf)
+
+
+def all_measured(depth_m: np.ndarray) -> bool:
+    """Whether `is_measured` holds everywhere, without an array of it."""
+    return bool(depth_m.size and depth_m.min() > 0 and depth_m.max() < np.inf)
+
+
+def where_measured(depth_m: np.ndarray) -> np.ndarray | bool:
+    """Return `is_measured` for numpy's `where`: True, which is faster, if it holds everywhere."""
+    return all_measured(depth_m) or is_measured(depth_m)
 
 
 def sample_depth(
