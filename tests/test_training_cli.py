@@ -4,10 +4,12 @@ import csv
 import hashlib
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from training_support import ALONE, TINY, scenes, tiny_glpn, write_pairs
 from transformers import GLPNForDepthEstimation as TransformersGLPN
 
@@ -15,6 +17,7 @@ from glpn import load_estimator
 from glpn.checkpoint import save_safetensors
 from glpn.commands import main, training
 from glpn.configuration import GLPNConfig
+from glpn.datasets import Photos
 from glpn.errors import ConfigError, ManifestError
 from glpn.hub.upload import plan_upload
 from glpn.model.modeling import GLPNForDepthEstimation
@@ -281,6 +284,33 @@ sha256 = "{checksum}"
     given.unlink()
     with pytest.raises(ConfigError, match="can't be read"):
         runner._task(runner.recipe.stages[1])
+
+
+def test_photos_without_depth_are_seen_where_a_teacher_tells_it(tmp_path, monkeypatch):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        Image.new("RGB", (64, 48)).save(photos / name)
+    (tmp_path / "tiny.toml").write_text(
+        RECIPE.replace("[data]", f"[data]\nmore_photos = {json.dumps([str(photos)] * 3)}")
+    )
+    labelled = Photos.in_folder(photos)  # one for each: what they are does not matter here
+    seen = []
+
+    class Noting:
+        def __init__(self, task, pairs, *_, **__):
+            seen.append(len(pairs))
+
+        def run(self):
+            return SimpleNamespace(finished=False)
+
+    monkeypatch.setattr(RecipeRun, "pairs", lambda self: (labelled, labelled))
+    monkeypatch.setattr("glpn.training.recipe.Trainer", Noting)
+    runner = RecipeRun(read_recipe(tmp_path / "tiny.toml"), tmp_path / "run", ALONE)
+    assert runner.train() is None
+    save_teacher(ConvolutionalTeacher(TeacherConfig(channels=(4, 8, 16, 16, 32))), made(runner, "teacher"))
+    assert runner.train() is None
+    assert seen == [2, 2 + 3 * 2]
 
 
 ENSEMBLE = """start = "given"

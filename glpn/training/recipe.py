@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from glpn.checkpoint import WEIGHTS, load_state, save_safetensors
 from glpn.configuration import GLPNConfig
-from glpn.datasets import Joined, Pairs, Shards, Subset, Taught
+from glpn.datasets import Joined, Pairs, Photos, Shards, Subset, Taught
 from glpn.errors import ConfigError
 from glpn.estimator import load_estimator
 from glpn.evaluation.scores import Score
@@ -70,6 +70,11 @@ class Stage:
     teacher_model: str | None = None
     epochs: float | None = None
 
+    @property
+    def taught(self) -> bool:
+        """Whether a network tells the depth of what has none."""
+        return bool(self.teacher or self.ensemble or self.teacher_model)
+
     def settings_for(self, pairs: int, world_size: int) -> TrainingSettings:
         """The settings of a training on so many pairs, validated after each epoch."""
         if self.epochs is None:
@@ -106,7 +111,8 @@ class Recipe:
     """What `read_recipe` finds: the network, the scenes to render, and the stages of training.
 
     `source` is set instead of `synthesis` where pairs or photos are read. `more_shards` are folders of shards that are
-    trained on next to the rendered ones.
+    trained on next to the rendered ones, `more_photos` folders of photos without depth, which stages with a teacher
+    see as well; a folder that is named several times is seen as often.
     `held_out` is the distance of the shards that are kept for validation: 50 keeps 0, 50, 100 …
     """
 
@@ -118,6 +124,7 @@ class Recipe:
     fx_over_width: float
     given: GivenNetwork | None = None
     more_shards: tuple[Path, ...] = ()
+    more_photos: tuple[Path, ...] = ()
     source: PairSource | None = None
     encoder: str = ""
 
@@ -132,7 +139,9 @@ def read_recipe(path: Path) -> Recipe:
         model, data = raw["model"], dict(raw["data"])
         source = PairSource.of(data) if "layout" in data else None
         held_out = source.held_out_every if source else data.pop("held_out_every")
-        more_shards = tuple(Path(folder) for folder in data.pop("more_shards", ()))
+        more_shards, more_photos = (
+            tuple(Path(folder) for folder in data.pop(name, ())) for name in ("more_shards", "more_photos")
+        )
         given = GivenNetwork(Path(raw["given"]["path"]), raw["given"]["sha256"]) if "given" in raw else None
         stages: list[Stage] = []
         for table in raw["stage"]:
@@ -152,6 +161,7 @@ def read_recipe(path: Path) -> Recipe:
             fx_over_width=model["fx_over_width"],
             given=given,
             more_shards=more_shards,
+            more_photos=more_photos,
             source=source,
             encoder=model["encoder"],
         )
@@ -224,10 +234,12 @@ class RecipeRun:
 
     def train(self) -> GLPNForDepthEstimation | None:
         """Run the stages that are not finished; returns the last one's GLPN, or None if training was stopped."""
-        pairs, held_out = self.pairs()
+        labelled, held_out = self.pairs()
+        photos = Joined(tuple(map(Photos.in_folder, self.recipe.more_photos)))
         for stage in self.recipe.stages:
             if self.result(stage.name).exists():
                 continue
+            pairs = Joined((labelled, photos)) if photos and stage.taught else labelled
             self.on_stage(stage.name)
             torch.manual_seed(stage.settings.seed)
             settings = stage.settings_for(len(pairs), self.group.world_size)
