@@ -327,13 +327,18 @@ class Sessions:
         return key in self._pages
 
     def close_left(self) -> None:
-        """Close what no browser has shown for a while: a visitor's last events may come after the page was closed."""
+        """Close what no browser has shown for a while: a visitor's last events may come after the page was closed.
+
+        Where nobody has done anything meanwhile, the memory that is kept for the next estimate is given back.
+        """
         now = time.monotonic()
         with self._lock:
             sessions = list(self._sessions.items())
         for key, session in sessions:
             if not (self.is_shown(key) or session.busy) and now - session.used > LEFT_S:
                 self.close(key)
+        if not any(session.busy or now - session.used <= LEFT_S for _, session in sessions):
+            give_back_memory()
 
     def close_all(self) -> None:
         """Forget every session, because the app ends."""
