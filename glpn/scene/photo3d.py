@@ -95,6 +95,7 @@ def prepare(
     nearness = _nearness(depth_m, within(depth_m.shape, grid))
     height, width = depth_m.shape
     fx = camera.fx_px / width
+    # Of a fourth of the samples percentiles are the same, here and in `_pose`.
     low, high = (float(value) for value in np.percentile(nearness[::2, ::2], (0.5, 99.8)))
     pivot_m, sway_deg = _pose(without_rim(nearness.clip(low, high)), fx)
     return Photo3D(

@@ -87,7 +87,7 @@ def build_demo(zoo: Zoo, store: Store, *, host: Host | None = None, model: str =
 
         def leave(request: gr.Request) -> None:
             sessions.close(request.session_hash)
-            demo.state_holder.session_data.pop(str(request.session_hash), None)
+            demo.state_holder.session_data.pop(str(request.session_hash), None)  # Gradio would keep it
 
         demo.unload(plain_errors(leave))
     # Waiting estimates are counted by the engine; tabs, colors and page loads never stand in their line.

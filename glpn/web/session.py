@@ -322,22 +322,19 @@ class Sessions:
             self._close(session)
             give_back_memory()
 
-    def is_shown(self, key: str) -> bool:
-        """Whether a browser shows the session of `key`."""
-        return key in self._pages
-
     def close_left(self) -> None:
         """Close what no browser has shown for a while: a visitor's last events may come after the page was closed.
 
         Where nobody has done anything meanwhile, the memory that is kept for the next estimate is given back.
         """
-        now = time.monotonic()
+        before = time.monotonic() - LEFT_S
         with self._lock:
-            sessions = list(self._sessions.items())
-        for key, session in sessions:
-            if not (self.is_shown(key) or session.busy) and now - session.used > LEFT_S:
-                self.close(key)
-        if not any(session.busy or now - session.used <= LEFT_S for _, session in sessions):
+            resting = [key for key, session in self._sessions.items() if session.used < before and not session.busy]
+            nobody_works = len(resting) == len(self._sessions)
+            closing = [self._sessions.pop(key) for key in resting if key not in self._pages]
+        for session in closing:
+            self._close(session)
+        if closing or nobody_works:
             give_back_memory()
 
     def close_all(self) -> None:
