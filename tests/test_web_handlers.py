@@ -174,6 +174,25 @@ class TestDrawing:
         run(session, engine)
         assert first != revisions()
 
+    def test_a_result_or_a_tab_that_comes_while_another_is_drawn_is_what_is_shown(
+        self, session: Session, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run(session, engine)
+        session.tab = "statistics"
+        newer = actions.example(SAMPLES[1])
+        rows, columns = newer.prediction.size
+        histogram, happens = drawing.histogram, [lambda: session.show(newer), lambda: session.opens("tab", "measure")]
+
+        def drawn(*given: Any) -> Any:
+            if happens:
+                happens.pop(0)()
+            return histogram(*given)
+
+        monkeypatch.setattr(drawing, "histogram", drawn)
+        assert set(actions.draw_open(session, Choices())) == set(actions.draw(session, "measure", Choices()))
+        session.tab = "statistics"
+        assert f"{columns} × {rows}" in actions.draw_open(session, Choices())["numbers"]
+
     def test_without_a_result_it_says_what_to_do(self, session: Session) -> None:
         with pytest.raises(GLPNError, match="press “Estimate depth”"):
             actions.draw(session, "depth", Choices())

@@ -56,6 +56,15 @@ def example(sample: Sample) -> Result:
     return Result(prediction=finished(sample), spec=spec, source=str(sample.photo), sample=sample.id)
 
 
+def draw_open(session: Session, choices: Choices) -> Shown:
+    """Draw what the open tab shows of the session's result; again where another was opened or came meanwhile."""
+    while True:
+        tab, result = session.tab, session.result
+        shown = draw(session, tab, choices)
+        if session.tab == tab and session.result is result:
+            return shown
+
+
 def draw(session: Session, tab: str, choices: Choices) -> Shown:
     """Draw what `tab` shows of the session's result. Never runs a model."""
     result = session.present

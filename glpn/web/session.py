@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from glpn.scene.measuring import Point, measure
 from glpn.scene.uncertainty import Uncertainty, of_prediction
 from glpn.zoo import ModelSpec
 
+from .choices import Choices
 from .memory import give_back_memory
 from .parts import html
 from .uploads import Uploads
@@ -141,6 +142,8 @@ class Session:
     spread: np.ndarray | None = None  # (h, w), smaller than the photo: see `certainty.relative_spread`
     sure: bool = False  # whether the depth picture shows it
     files: dict[tuple[str, str, Look], Path | str] = field(default_factory=dict)  # exported, or why it can't be
+    at: str = Choices.at  # the open page
+    tab: str = Choices.tab  # the open tab of its Estimate page
     drawn_token: str = ""  # of the result that the Estimate page shows
     uploads: tuple[Path, ...] = ()  # the newest last
     stop: threading.Event = field(default_factory=threading.Event)  # of the work that was begun last
@@ -149,7 +152,7 @@ class Session:
     has_room: Callable[[], bool] = lambda: True  # asked before files are written on the visitor's demand
     _folder: Path | None = None
     _ended: bool = True
-    _first_tabs: set[str] = field(default_factory=set)
+    _told_first: set[str] = field(default_factory=set)
 
     @contextmanager
     def job(self) -> Iterator[threading.Event]:
@@ -170,14 +173,17 @@ class Session:
             if self.stop is stop:
                 self._ended = True
 
-    def opens(self, tab: str, first: str) -> bool:
-        """Whether `tab` is opened now. Of the `first` in its row the page tells once by itself.
+    def opens(self, row: Literal["at", "tab"], name: str) -> bool:
+        """Note that `name` is the open one in its row; False where it only seems to be opened.
 
-        On a busy machine it may do so after the page was opened at the tab that a link names; that is then forgotten.
+        Of the first in a row the page tells once by itself. On a busy machine it may do so after the page was opened at
+        the tab that a link names; that is then forgotten.
         """
-        if tab == first and first not in self._first_tabs:
-            self._first_tabs.add(first)
-            return self.result is None
+        if name == getattr(Choices, row) and row not in self._told_first:
+            self._told_first.add(row)
+            if self.result is not None:
+                return False
+        setattr(self, row, name)
         return True
 
     @property

@@ -51,7 +51,6 @@ class EstimatePage:
         self.first = first  # the example that the moving photo opens with
         self.shown: dict[str, Any] = {}
         self.views: dict[str, Any] = {}
-        self.tab = gr.State(Choices.tab)
         self.model = gr.State(default_model)
         self.estimated = gr.State()  # the token of the last estimate that was shown
         with gr.Row(elem_id="estimate"):
@@ -214,21 +213,20 @@ class EstimatePage:
 
     def _wire(self) -> None:
         shown, views, everything = self.shown, self.views, list(self.shown.values())
-        drawn = {"tab": self.tab, **views}
         of_model = [self.model, self.picker, self.checkpoint, self.card, views["correct"]]
         # What is shown of a result.
         looks = [views["cut"].release, *(views[name].input for name in ("detail", "style", "texture"))]
-        on(looks, self._redraw, drawn, [*everything, self.colors.group], trigger_mode="always_last")
+        on(looks, self._redraw, views, [*everything, self.colors.group], trigger_mode="always_last")
         tabs = [item.select for item in self.tab_items.values()]
-        on(tabs, self._open_tab, views, [self.tab, *everything, self.colors.group], trigger_mode="multiple")
-        self.measure.wire(drawn, everything, status=shown["status"])
+        on(tabs, self._open_tab, views, [*everything, self.colors.group], trigger_mode="multiple")
+        self.measure.wire(views, everything, status=shown["status"])
         making = on(shown["files"].make, self._make_file, views, shown["files"], how=FILES)
         on(making.failure, None, js=_NO_FILE)
         # The photo and its camera.
-        on(self.samples.pick, self._choose_sample, drawn, [self.photo, self.around, *everything])
+        on(self.samples.pick, self._choose_sample, views, [self.photo, self.around, *everything])
         on(views["camera"].input, self._ask_angle, views["camera"], views["fov"])
         factors = [views["camera"].input, views["fov"].release, views["correct"].input]
-        on(factors, self._change_camera, drawn, everything, trigger_mode="always_last")
+        on(factors, self._change_camera, views, everything, trigger_mode="always_last")
         # The model and how it runs.
         on(self.picker.pick, self._choose_model, None, of_model)
         embedded = on(self.fallback.click, self._choose_embedded, None, [*of_model, self.fallback])
@@ -253,7 +251,7 @@ class EstimatePage:
         inputs = {"photo": given or self.photo, "model": self.model, "checkpoint": self.checkpoint, **self.views}
         outputs = [*everything, self.stop, self.fallback, self.on_cpu, *also]
         running = on(start, handler, inputs, outputs, how=INFERENCE, trigger_mode="multiple" if given else "once")
-        inputs = {"tab": self.tab, "model": self.model, **self.views}
+        inputs = {"model": self.model, **self.views}
         outputs = [*everything, self.picker, self.estimated, self.stop, self.card]
         ended = on(running.success, self._finish, inputs, outputs, trigger_mode="multiple")
         for failed in (running.failure, ended.failure):
@@ -262,7 +260,7 @@ class EstimatePage:
     def _wire_certainty(self, start: Any, inputs: dict[str, Any]) -> None:
         everything = list(self.shown.values())
         running = on(start, self._certainty, inputs, [*everything, self.stop], how=INFERENCE)
-        on(running.success, self._redrawn, {"tab": self.tab, **self.views}, everything)
+        on(running.success, self._redrawn, self.views, everything)
         on(running.failure, self._not_sure, None, self.shown["sure_wanted"])
         at_the_end(running, self._put_back, self.model, [self.stop, self.shown["progress"], self.card])
 
@@ -273,28 +271,28 @@ class EstimatePage:
         """
         self.pages, self.all_colors = pages, colors
         others = [target for group in colors if group is not self.colors for target in group.components]
-        outputs = [*self.shown.values(), *self.views.values(), self.photo, self.tab, self.tabs, self.model, *others]
+        outputs = [*self.shown.values(), *self.views.values(), self.photo, self.tabs, self.model, *others]
         on(demo.load, self._load, None, [*outputs, self.picker, self.card, self.colors.group, pages], how=LOADING)
-        link.wire(self._link, {"tab": self.tab, "model": self.model, **self.views})
+        link.wire(self._link, {"model": self.model, **self.views})
 
     # ------------------------------------------------------------------------------------------------- what is shown
 
-    def _redraw(self, request: gr.Request, tab: str, **views: Any) -> dict[Any, Any]:
-        choices = choices_of(**views)
-        return self._named(actions.draw(self.sessions.of(request), tab, choices)) | self._colors_shown(tab, choices)
+    def _redraw(self, request: gr.Request, **views: Any) -> dict[Any, Any]:
+        session, choices = self.sessions.of(request), choices_of(**views)
+        return self._named(actions.draw_open(session, choices)) | self._colors_shown(session.tab, choices)
 
-    def _redrawn(self, request: gr.Request, tab: str, **views: Any) -> dict[Any, Any]:
+    def _redrawn(self, request: gr.Request, **views: Any) -> dict[Any, Any]:
         """Return what the open tab and the line under it show of the session's result."""
         session = self.sessions.of(request)
-        shown = actions.draw(session, tab, choices_of(**views))
+        shown = actions.draw_open(session, choices_of(**views))
         return self._named(shown | {"status": actions.status(session, self.engine)})
 
     def _open_tab(self, request: gr.Request, data: gr.EventData, **views: Any) -> dict[Any, Any]:
-        session, choices, tab = self.sessions.of(request), choices_of(**views), data.target.id
-        if not session.opens(tab, Choices.tab):
+        session, choices = self.sessions.of(request), choices_of(**views)
+        if not session.opens("tab", data.target.id):
             return {}
-        shown = actions.draw(session, tab, choices) if session.result else {}
-        return self._named(shown) | {self.tab: tab} | self._colors_shown(tab, choices)
+        shown = actions.draw_open(session, choices) if session.result else {}
+        return self._named(shown) | self._colors_shown(session.tab, choices)
 
     def _colors_shown(self, tab: str, choices: Choices) -> dict[Any, Any]:
         """Show the choice of colors where it changes something."""
@@ -309,10 +307,10 @@ class EstimatePage:
 
     # ---------------------------------------------------------------------------------------- the photo, its camera
 
-    def _choose_sample(self, request: gr.Request, data: gr.EventData, tab: str, **views: Any) -> dict[Any, Any]:
+    def _choose_sample(self, request: gr.Request, data: gr.EventData, **views: Any) -> dict[Any, Any]:
         chosen = actions.sample(data.sample)
         self.sessions.of(request).show(actions.example(chosen))
-        return self._redrawn(request, tab, **views) | {self.photo: str(chosen.photo), self.around: ""}
+        return self._redrawn(request, **views) | {self.photo: str(chosen.photo), self.around: ""}
 
     def _uploaded(
         self, request: gr.Request, photo: str, model: str, checkpoint: str, **views: Any
@@ -345,13 +343,13 @@ class EstimatePage:
     def _ask_angle(self, camera: str) -> gr.Slider:
         return gr.Slider(visible=camera == "fov")
 
-    def _change_camera(self, request: gr.Request, tab: str, **views: Any) -> Any:
+    def _change_camera(self, request: gr.Request, **views: Any) -> Any:
         """Apply what is a factor at once."""
         session = self.sessions.of(request)
         if session.result is None:
             return gr.skip()
         actions.change_camera(session, self.engine, choices_of(**views))
-        return self._redrawn(request, tab, **views)
+        return self._redrawn(request, **views)
 
     # --------------------------------------------------------------------------------------------------- the model
 
@@ -405,12 +403,12 @@ class EstimatePage:
         spec = self.engine.zoo[model]
         return self.engine.cached(spec) and (is_small(spec.parameters) or model in self.engine.loaded)
 
-    def _finish(self, request: gr.Request, tab: str, model: str, **views: Any) -> dict[Any, Any]:
+    def _finish(self, request: gr.Request, model: str, **views: Any) -> dict[Any, Any]:
         """Show what a run has found, where that is new, and leave nothing of the run on the page."""
         session = self.sessions.of(request)
         if session.result is None or session.drawn_token == session.result.token:
             return self._put_back(request, model)
-        shown = self._redrawn(request, tab, **views) | {self.estimated: session.result.token}
+        shown = self._redrawn(request, **views) | {self.estimated: session.result.token}
         return shown | {self.picker: self._picker(model)} | self._put_back(request, model)
 
     def _certainty(self, request: gr.Request, wanted: bool = True) -> Iterator[dict[Any, Any]]:
@@ -443,15 +441,15 @@ class EstimatePage:
         session, engine = self.sessions.of(request), self.engine
         choices, notes = actions.opened(request.query_params, session, engine, default_model=self.default_model)
         focal = focal_choice(engine, choices.model, wanted=choices.correct)
+        session.at, session.tab = choices.at, choices.tab
         return (
-            self._named(actions.draw(session, choices.tab, choices))
+            self._named(actions.draw_open(session, choices))
             | {widget: getattr(choices, name) for name, widget in self.views.items()}
             | {widget: getattr(choices, name) for group in self.all_colors for name, widget in group.values.items()}
             | self._colors_shown(choices.tab, choices)
             | {
                 self.shown["status"]: actions.status(session, engine) + html.notices(notes),
                 self.photo: actions.shown_photo(session),
-                self.tab: choices.tab,
                 self.tabs: gr.Tabs(selected=choices.tab),
                 self.model: choices.model,
                 self.picker: self._picker(choices.model),
@@ -462,15 +460,16 @@ class EstimatePage:
             }
         )
 
-    def _link(self, request: gr.Request, page: str, tab: str, model: str, **views: Any) -> str:
-        result = self.sessions.of(request).result
+    def _link(self, request: gr.Request, model: str, **views: Any) -> str:
+        session = self.sessions.of(request)
+        result = session.result
         sample = result.sample if result and result.sample else ""
         scale = result.prediction.calibration if result and sample else None  # another photo would not have it
         choices = replace(choices_of(**views), scale=scale.factor if scale else Choices.scale)
         model = model if model != OTHER else self.default_model
         if not corrects_focal(self.engine, model):
             choices = replace(choices, correct=Choices.correct)
-        return replace(choices, at=page, tab=tab, model=model, sample=sample).query()
+        return replace(choices, at=session.at, tab=session.tab, model=model, sample=sample).query()
 
 
 def corrects_focal(engine: Engine, model: str) -> bool:

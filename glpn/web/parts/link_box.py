@@ -6,7 +6,6 @@ from typing import Any
 
 import gradio as gr
 
-from glpn.web.choices import PAGES
 from glpn.web.session import Sessions
 
 from .events import on
@@ -32,7 +31,6 @@ class LinkBox:
     def __init__(self, *, address: str | None = None) -> None:
         self.address = address
         self.button = gr.Button("Copy link", size="sm", elem_id="copy-link", scale=0, min_width=110)
-        self.page = gr.State(PAGES[0])
         with gr.Row(elem_id="link"):  # hangs below the button, over the page, while the body says so; see page.js
             self.box = gr.Textbox(
                 label="Link to these choices (copied; your photo is not included)",
@@ -46,13 +44,12 @@ class LinkBox:
     def follow(self, tabs: Iterable[gr.Tab], sessions: Sessions) -> None:
         """Remember which of the page's top tabs is open."""
         self.sessions = sessions
-        on([tab.select for tab in tabs], self._opened, None, self.page, trigger_mode="multiple")
+        on([tab.select for tab in tabs], self._opened, None, trigger_mode="multiple")
 
-    def _opened(self, request: gr.Request, data: gr.EventData) -> Any:
-        page = data.target.id
-        return page if self.sessions.of(request).opens(page, PAGES[0]) else gr.skip()
+    def _opened(self, request: gr.Request, data: gr.EventData) -> None:
+        self.sessions.of(request).opens("at", data.target.id)
 
     def wire(self, text: Callable[..., str], inputs: Mapping[str, Any]) -> None:
-        """Show `text(request, page=…, **inputs)`, a query string, as a link, and copy it."""
-        asked = on(self.button.click, text, {"page": self.page, **inputs}, self.box)
+        """Show `text(request, **inputs)`, a query string, as a link, and copy it."""
+        asked = on(self.button.click, text, inputs, self.box)
         on(asked.then, None, self.box, self.box, js=_COPY.replace("ADDRESS", json.dumps(self.address)))
